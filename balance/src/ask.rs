@@ -1,0 +1,26 @@
+//! What a pick is made from: the question, and the loads of the moment.
+
+use crate::Slot;
+
+/// One question to a selector. Everything that varies between two picks is in here, so a logged pick can be replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Counts the asks of one pool: 0, 1, 2, … It orders the round-robin policies and breaks ties.
+    pub turn: u64,
+    /// The hash of the request's key, for the hash policies; without one they choose by `turn`.
+    pub key: Option<KeyHash>,
+    /// Endpoints that this exchange has tried already; never picked again.
+    pub tried: &'a [Slot],
+}
+
+/// The hash of a request's key, uniform over `u64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub u64);
+
+/// The state of the endpoints at the time of a pick.
+pub trait Loads {
+    /// Whether the endpoint takes a new exchange now: healthy and not drained.
+    fn admits(&self, slot: Slot) -> bool;
+    /// Exchanges that the endpoint is serving now.
+    fn in_flight(&self, slot: Slot) -> u32;
+}

@@ -1,0 +1,1 @@
+//! Where endpoints come from and whether they answer.

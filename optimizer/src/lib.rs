@@ -1,0 +1,1 @@
+//! The image service being balanced: draws a watermark.

@@ -1,0 +1,1 @@
+//! The exchange: listener, route, admit, pick, forward, observe, on pingora-core.

@@ -1,0 +1,2 @@
+//! The binary `weir`: wires configuration, discovery and proxy together.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Scripted endpoints, raw clients and real servers for tests.
