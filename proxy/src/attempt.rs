@@ -1,0 +1,358 @@
+//! One try at one endpoint: a connection, the request, and whatever comes of it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::ErrorType;
+use pingora_http::{RequestHeader, ResponseHeader};
+use weir_balance::Slot;
+use weir_snapshot::Lease;
+
+use crate::downstream::Downstream;
+use crate::exchange::{After, Plan};
+use crate::forward::{Sending, answer_head, request_head};
+use crate::head::Framing;
+use crate::idle::Connection;
+use crate::pump::{Event, Late, Limits, Pump, Upload};
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::retry::Failure;
+use crate::timer::Timer;
+use crate::wire::Wire;
+
+/// How long a pooled connection may have rested to be trusted with a request that must not be sent twice: shorter than
+/// any common keep-alive timeout, so that the endpoint is not about to close it.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How a try ended.
+pub(crate) enum Tried {
+    /// The client has its answer, or as much of it as there was.
+    Over(After),
+    /// The client left before it had an answer.
+    Gone,
+    /// The client is to be told no, and no other endpoint asked.
+    Refused(Refusal),
+    /// The endpoint failed; whether another is asked stands in `next`.
+    Failed(Failure),
+}
+
+/// One try.
+pub(crate) struct Attempt<'a> {
+    pub(crate) plan: &'a Plan<'a>,
+    pub(crate) lease: &'a Lease,
+    /// The endpoints tried so far, this one included.
+    pub(crate) tried: &'a [Slot],
+    /// Where the endpoint of the next try goes.
+    pub(crate) next: &'a mut Option<Lease>,
+    pub(crate) timer: &'a mut Timer,
+    pub(crate) down: &'a mut Downstream,
+    pub(crate) record: &'a mut Record,
+}
+
+enum Unconnected {
+    Gone,
+    Late,
+    Failed { failure: Failure, blame: bool },
+}
+
+enum Conversation {
+    Ended(Tried),
+    /// The pooled connection was dead: nothing was heard, nothing is proven against the endpoint.
+    Stale,
+}
+
+/// What the head of the answer, or its absence, amounts to.
+enum Verdict {
+    Answer { head: Box<ResponseHeader>, status: u16, busy: bool },
+    Failed(Failure),
+    Stopped(Event),
+}
+
+impl Attempt<'_> {
+    /// Tries.
+    pub(crate) async fn run(mut self) -> Tried {
+        let plan = self.plan;
+        let may_resend = plan.head.is_idempotent() || plan.route.settings.retry.non_idempotent;
+        // A body that streams can be sent once; a dead pooled connection would cost the request.
+        let rested = match (plan.streams, may_resend) {
+            (true, _) => Duration::ZERO,
+            (false, true) => Duration::MAX,
+            (false, false) => FRESH,
+        };
+        let pooled = (!rested.is_zero())
+            .then(|| plan.core.idle.take(self.lease.address(), self.timer.now(), rested))
+            .flatten();
+        if let Some(connection) = pooled {
+            plan.core.observe.connected(self.lease, "reused");
+            if let Conversation::Ended(tried) = self.converse(connection, may_resend).await {
+                return tried;
+            }
+            plan.core.observe.connected(self.lease, "stale");
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                plan.core.observe.connected(self.lease, "new");
+                match self.converse(connection, false).await {
+                    Conversation::Ended(tried) => tried,
+                    Conversation::Stale => self.failed(Failure::Broken, true, self.untouched()),
+                }
+            }
+            Err(Unconnected::Gone) => Tried::Gone,
+            Err(Unconnected::Late) => Tried::Refused(Refusal::Deadline),
+            Err(Unconnected::Failed { failure, blame }) => self.failed(failure, blame, self.untouched()),
+        }
+    }
+
+    /// Whether everything the client has sent so far is held, so that another endpoint can have it from the start.
+    fn untouched(&self) -> bool {
+        self.down.bytes_in == self.plan.held.len()
+    }
+
+    /// Notes a failure, blames, and decides whether to go on.
+    fn failed(&mut self, failure: Failure, blame: bool, replayable: bool) -> Tried {
+        let Self { plan, lease, tried, .. } = *self;
+        plan.core.observe.tried(lease, failure.label());
+        self.record.tried(lease, failure.label());
+        if blame {
+            plan.blame(lease);
+        }
+        let facts = plan.facts(self.record.tries, self.down.is_answered(), replayable);
+        plan.goes_on(failure, facts, tried, self.next);
+        Tried::Failed(failure)
+    }
+
+    /// A fresh connection, unless the client leaves meanwhile.
+    async fn connect(&mut self) -> Result<Connection, Unconnected> {
+        let plan = self.plan;
+        let peer = HttpPeer::new(self.lease.address(), false, String::new());
+        let deadline = self.timer.now().after(plan.route.settings.timeouts.connect);
+        let mut connecting = pin!(plan.core.connector.new_stream(&peer));
+        let (down, timer) = (&mut *self.down, &mut *self.timer);
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(match outcome {
+                    Ok(io) => {
+                        let (stream, wire) = Wire::new(io);
+                        Ok(Connection { stream: Box::new(stream), wire })
+                    }
+                    // The library calls it internal when the socket could not be made: our fault, not the endpoint's.
+                    Err(error) => {
+                        let ours = [ErrorType::InternalError, ErrorType::SocketError, ErrorType::BindError];
+                        Err(Unconnected::Failed { failure: Failure::Connect, blame: !ours.contains(error.etype()) })
+                    }
+                });
+            }
+            if down.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Unconnected::Gone));
+            }
+            timer.poll(cx, deadline.min(plan.deadline)).map(|()| {
+                Err(if plan.deadline <= deadline {
+                    Unconnected::Late
+                } else {
+                    Unconnected::Failed { failure: Failure::ConnectTimeout, blame: true }
+                })
+            })
+        })
+        .await
+    }
+
+    /// Sends the request over a connection and passes the answer on.
+    async fn converse(&mut self, connection: Connection, may_be_stale: bool) -> Conversation {
+        use Conversation::Ended;
+        let Self { plan, lease, tried, .. } = *self;
+        let (sending, upload) = self.upload();
+        let head = request_head(plan.head, &plan.client, plan.id, &lease.member().label, sending);
+        let Connection { stream, wire } = connection;
+        let mut up = HttpSession::new(stream);
+        if plan.head.is_head() || plan.head.upgrade {
+            // The library must know what it reads the answer to. Over a wire its write does not wait; if it fails, so
+            // does the read behind it.
+            let Some(request) = parsed(&head) else { return Ended(Tried::Refused(Refusal::BadAnswer)) };
+            drop(up.write_request_header(request).await);
+        } else {
+            wire.push(&head);
+        }
+        let mut pump = Pump::new(self.down, up, wire.clone(), self.timer, self.plan.limits(), upload);
+        let sent_at = plan.core.clock.now();
+        let verdict = await_answer(plan, &mut pump).await;
+        let failure = match &verdict {
+            Verdict::Answer { busy: true, .. } => Some(Failure::Busy),
+            Verdict::Answer { status, .. } => plan.counts(*status).then_some(Failure::Status(*status)),
+            Verdict::Failed(Failure::Broken) if may_be_stale && !pump.heard() => return Conversation::Stale,
+            Verdict::Failed(failure) => Some(*failure),
+            Verdict::Stopped(_) => None,
+        };
+        let replayable = !pump.consumed();
+        if let Some(failure) = failure {
+            let facts = plan.facts(self.record.tries, pump.down.is_answered(), replayable);
+            let goes_on = plan.goes_on(failure, facts, tried, self.next);
+            if goes_on || matches!(verdict, Verdict::Failed(_)) {
+                drop(pump);
+                plan.core.observe.tried(lease, failure.label());
+                self.record.tried(lease, failure.label());
+                if plan.blames(failure) {
+                    plan.blame(lease);
+                }
+                return Ended(Tried::Failed(failure));
+            }
+        }
+        match verdict {
+            Verdict::Failed(failure) => Ended(Tried::Failed(failure)),
+            Verdict::Stopped(event) => {
+                drop(pump);
+                plan.core.observe.tried(lease, "stopped");
+                self.record.tried(lease, "stopped");
+                Ended(stopped(&event))
+            }
+            Verdict::Answer { head, status, busy } => {
+                if plan.blames(Failure::Status(status)) {
+                    plan.blame(lease);
+                } else if !busy {
+                    plan.credit(lease);
+                }
+                let label = if busy { "busy" } else { "answered" };
+                plan.core.observe.tried(lease, label);
+                self.record.tried(lease, label);
+                self.record.answered(status, plan.core.clock.now().since(sent_at));
+                if plan.core.is_draining() {
+                    pump.down.close_afterwards();
+                }
+                let after = deliver(plan, lease, pump, head).await;
+                Ended(Tried::Over(after))
+            }
+        }
+    }
+
+    /// The body as this try sends it.
+    fn upload(&self) -> (Sending, Upload) {
+        let plan = self.plan;
+        let sending = match (plan.streams, plan.head.framing) {
+            (true, framing) => Sending::streamed(framing),
+            (false, Framing::None) => Sending::Nothing,
+            (false, _) => Sending::Length(plan.held.len()),
+        };
+        let (pieces, taken) = (plan.held.pieces(), plan.held.len());
+        (sending, Upload { pieces, streams: plan.streams, sending, max: plan.route.settings.max_body.get(), taken })
+    }
+}
+
+/// Waits for the final answer's head; interim ones go to clients that know them.
+async fn await_answer(plan: &Plan<'_>, pump: &mut Pump<'_>) -> Verdict {
+    loop {
+        match pump.next().await {
+            Event::Head => {}
+            Event::Broken => return Verdict::Failed(Failure::Broken),
+            Event::BadAnswer => return Verdict::Failed(Failure::BadAnswer),
+            Event::Late(Late::Answer | Late::EndpointWrite) => return Verdict::Failed(Failure::Timeout),
+            event => return Verdict::Stopped(event),
+        }
+        let Some(answer) = pump.answer() else { return Verdict::Failed(Failure::BadAnswer) };
+        let status = answer.status.as_u16();
+        let Some(head) = answer_head(answer, plan.head).filter(|_| status != 101 || plan.head.upgrade) else {
+            return Verdict::Failed(Failure::BadAnswer);
+        };
+        if status >= 200 || status == 101 {
+            let busy = status == 503 && answer.headers.contains_key(http::header::RETRY_AFTER);
+            return Verdict::Answer { head, status, busy };
+        }
+        // 100 was answered by us.
+        if status != 100 && plan.head.is_11 && pump.down.write_head(head).is_err() {
+            return Verdict::Stopped(Event::ClientGone);
+        }
+    }
+}
+
+/// Passes the final answer on, to its last byte.
+async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<ResponseHeader>) -> After {
+    let tunnel = head.status == 101;
+    if pump.deliver(head).is_err() {
+        return After::Close;
+    }
+    let event = pump.next().await;
+    match event {
+        Event::Delivered if tunnel => After::Close,
+        Event::Delivered => {
+            let wire = pump.up_wire.clone();
+            let whole = pump.down.body_done();
+            let reusable = pump.down.keeps_alive();
+            if let Some(mut up) = pump.into_clean() {
+                up.respect_keepalive();
+                if let Some(stream) = up.reuse().await {
+                    let idle = plan.route.settings.timeouts.idle.duration();
+                    plan.core.idle.put(lease.address(), Connection { stream, wire }, plan.core.clock.now(), idle);
+                }
+            }
+            match (whole, reusable) {
+                (false, _) => After::Linger,
+                (true, true) => After::Reuse,
+                (true, false) => After::Close,
+            }
+        }
+        // The answer cannot be completed: the client sees the connection end before the answer's length is reached, or
+        // before its last chunk.
+        Event::Broken | Event::BadAnswer | Event::Late(Late::Answer | Late::EndpointWrite) => {
+            if !tunnel {
+                plan.blame(lease);
+            }
+            plan.core.observe.cut(lease);
+            After::Close
+        }
+        _ => After::Close,
+    }
+}
+
+/// What a client is told whose own fault, or whose deadline, stopped the try.
+fn stopped(event: &Event) -> Tried {
+    match event {
+        Event::BadBody => Tried::Refused(Refusal::BadBody),
+        Event::BodyTooLarge => Tried::Refused(Refusal::BodyTooLarge),
+        Event::Late(Late::ClientRead) => Tried::Refused(Refusal::BodyTimeout),
+        Event::Late(Late::Total) => Tried::Refused(Refusal::Deadline),
+        _ => Tried::Gone,
+    }
+}
+
+impl Plan<'_> {
+    fn limits(&self) -> Limits {
+        let timeouts = self.route.settings.timeouts;
+        Limits {
+            answer: timeouts.read,
+            endpoint_write: timeouts.write,
+            client_read: self.listener.read_timeout,
+            client_write: self.listener.write_timeout,
+            total: Some(self.deadline),
+        }
+    }
+
+    /// Whether an answer of this status is a failed try.
+    fn counts(&self, status: u16) -> bool {
+        self.route.settings.retry.on_statuses.binary_search(&status).is_ok()
+    }
+
+    /// Whether a failure speaks against the endpoint.
+    fn blames(&self, failure: Failure) -> bool {
+        match failure {
+            Failure::Busy => false,
+            Failure::Status(status) => self.route.pool.health().statuses.binary_search(&status).is_ok(),
+            _ => true,
+        }
+    }
+}
+
+/// A request head of ours as the library's type.
+fn parsed(head: &[u8]) -> Option<Box<RequestHeader>> {
+    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let mut first = lines.next()?.split(|&byte| byte == b' ');
+    let mut request = Box::new(RequestHeader::build(first.next()?, first.next()?, Some(16)).ok()?);
+    request.set_version(http::Version::HTTP_11);
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let colon = memchr::memchr(b':', line)?;
+        let name = std::str::from_utf8(line.get(..colon)?).ok()?.to_owned();
+        request.append_header(name, line.get(colon + 1..)?.trim_ascii()).ok()?;
+    }
+    Some(request)
+}

@@ -1,0 +1,108 @@
+//! Heads on their way through: the request's to the endpoint, the answer's to the client.
+
+use bytes::BytesMut;
+use pingora_http::ResponseHeader;
+
+use crate::client::Client;
+use crate::head::{Framing, Head, Kind, list};
+
+/// How the request body reaches the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// No body and no length.
+    Nothing,
+    /// This many bytes.
+    Length(u64),
+    /// Chunk by chunk, as it arrives.
+    Chunked,
+}
+
+impl Sending {
+    /// How a body that arrived with this framing is passed on when it is not held whole.
+    pub(crate) fn streamed(framing: Framing) -> Self {
+        match framing {
+            Framing::None => Self::Nothing,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked,
+        }
+    }
+}
+
+/// Writes the head of the request as the endpoint gets it: one hop's fields out, the client described, framed by us.
+pub(crate) fn request_head(head: &Head, client: &Client, id: &str, endpoint: &str, sending: Sending) -> BytesMut {
+    let mut out = BytesMut::with_capacity(head.target().len() + 1024);
+    out.extend_from_slice(head.method());
+    out.extend_from_slice(b" ");
+    if !head.target().starts_with(b"/") && head.target() != b"*" {
+        out.extend_from_slice(b"/");
+    }
+    out.extend_from_slice(head.target());
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    // An HTTP/1.0 client may send none, and the endpoint must get one.
+    out.extend_from_slice(head.host().unwrap_or(endpoint).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (field, name, value) in head.fields() {
+        let passes = match field.kind {
+            Kind::Other => !head.is_nominated(name),
+            Kind::Upgrade => head.upgrade,
+            _ => false,
+        };
+        if passes {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    if head.upgrade {
+        out.extend_from_slice(b"Connection: upgrade\r\n");
+    }
+    client.describe(head, &mut out);
+    out.extend_from_slice(b"X-Request-Id: ");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    match sending {
+        Sending::Nothing => {}
+        Sending::Length(length) => out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes()),
+        Sending::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Makes an endpoint's answer head one of ours: one hop's fields out, version 1.1, framed for this client.
+///
+/// `None` when the answer has a transfer coding other than `chunked`, which cannot be passed on.
+pub(crate) fn answer_head(answer: &ResponseHeader, request: &Head) -> Option<Box<ResponseHeader>> {
+    let mut out = Box::new(answer.clone());
+    out.set_version(http::Version::HTTP_11);
+    let status = out.status.as_u16();
+    if let Some(coding) = answer.headers.get(http::header::TRANSFER_ENCODING) {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return None;
+        }
+    }
+    if status != 101 {
+        for value in answer.headers.get_all(http::header::CONNECTION) {
+            for name in list(value.as_bytes()).filter_map(|name| std::str::from_utf8(name).ok()) {
+                out.remove_header(name);
+            }
+        }
+        out.remove_header(&http::header::UPGRADE);
+        out.remove_header(&http::header::CONNECTION);
+    }
+    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer"] {
+        out.remove_header(name);
+    }
+    out.remove_header(&http::header::TRANSFER_ENCODING);
+    let has_length = out.headers.contains_key(http::header::CONTENT_LENGTH);
+    let bodiless = request.is_head() || matches!(status, 100..=199 | 204 | 304);
+    if status == 204 || status < 200 {
+        out.remove_header(&http::header::CONTENT_LENGTH);
+    }
+    // To a client of 1.0 a body without a length ends with the connection.
+    if !has_length && !bodiless && request.is_11 {
+        out.insert_header(http::header::TRANSFER_ENCODING, "chunked").ok()?;
+    }
+    Some(out)
+}

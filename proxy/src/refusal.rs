@@ -1,0 +1,137 @@
+//! Why we said no: one `match` gives each refusal its status, its label and its words.
+
+use bytes::Bytes;
+
+use crate::head::Fault;
+
+/// Why an exchange was answered by weir itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The head is not HTTP, or could be read in two ways.
+    BadRequest(Fault),
+    /// Request line and fields exceed the limit.
+    HeadTooLarge,
+    /// More fields than the limit.
+    TooManyFields,
+    /// The target exceeds the limit.
+    TargetTooLong,
+    /// The head did not arrive within its deadline.
+    HeadTimeout,
+    /// CONNECT: weir is no forward proxy.
+    ConnectMethod,
+    /// No route for this host and path.
+    NoRoute,
+    /// The body exceeds the route's limit.
+    BodyTooLarge,
+    /// The client stopped sending its body.
+    BodyTimeout,
+    /// The chunked framing of the body is broken.
+    BadBody,
+    /// No endpoint of the service admits the exchange.
+    NoEndpoint,
+    /// No try reached an endpoint.
+    ConnectFailed,
+    /// The endpoint did not answer in time.
+    EndpointTimeout,
+    /// The endpoint closed or reset the connection before it answered.
+    EndpointBroken,
+    /// What the endpoint answered is not HTTP, or an upgrade nobody asked for.
+    BadAnswer,
+    /// The whole-exchange deadline passed.
+    Deadline,
+}
+
+impl Refusal {
+    /// The status of the answer.
+    pub(crate) const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest(_) | Self::BadBody => 400,
+            Self::NoRoute => 404,
+            Self::ConnectMethod => 405,
+            Self::HeadTimeout | Self::BodyTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::HeadTooLarge | Self::TooManyFields => 431,
+            Self::ConnectFailed | Self::EndpointBroken | Self::BadAnswer => 502,
+            Self::NoEndpoint => 503,
+            Self::EndpointTimeout | Self::Deadline => 504,
+        }
+    }
+
+    /// The value of the metric label `reason`, also in the answer and in the access log.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest(fault) => fault.label(),
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyFields => "too_many_fields",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTimeout => "head_timeout",
+            Self::ConnectMethod => "connect_method",
+            Self::NoRoute => "no_route",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BadBody => "bad_body",
+            Self::NoEndpoint => "no_endpoint",
+            Self::ConnectFailed => "connect_failed",
+            Self::EndpointTimeout => "endpoint_timeout",
+            Self::EndpointBroken => "endpoint_broken",
+            Self::BadAnswer => "bad_answer",
+            Self::Deadline => "deadline",
+        }
+    }
+
+    /// What the client can do about it.
+    const fn message(self) -> &'static str {
+        match self {
+            Self::BadRequest(fault) => fault.message(),
+            Self::HeadTooLarge => "the request head is larger than this server accepts",
+            Self::TooManyFields => "the request has more header fields than this server accepts",
+            Self::TargetTooLong => "the request target is longer than this server accepts",
+            Self::HeadTimeout => "the request head did not arrive in time",
+            Self::ConnectMethod => "CONNECT is not supported: this is a reverse proxy",
+            Self::NoRoute => "no route for this host and path",
+            Self::BodyTooLarge => "the request body is larger than this route accepts",
+            Self::BodyTimeout => "the request body did not arrive in time",
+            Self::BadBody => "the chunked framing of the request body is broken",
+            Self::NoEndpoint => "no endpoint can take the request now",
+            Self::ConnectFailed => "no endpoint could be reached",
+            Self::EndpointTimeout => "the endpoint did not answer in time",
+            Self::EndpointBroken => "the endpoint closed the connection before it answered",
+            Self::BadAnswer => "the endpoint's answer could not be understood",
+            Self::Deadline => "the request took longer than this route allows",
+        }
+    }
+
+    /// Whole seconds after which another attempt makes sense.
+    pub(crate) const fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::NoEndpoint => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The answer's body, JSON.
+    pub(crate) fn body(self) -> Bytes {
+        let (status, label, message) = (self.status(), self.label(), self.message());
+        Bytes::from(format!("{{\"status\":{status},\"reason\":\"{label}\",\"message\":\"{message}\"}}\n"))
+    }
+
+    /// The whole answer for a connection that ends with it, for use before there is a session.
+    pub(crate) fn last_answer(self) -> Bytes {
+        let body = self.body();
+        let allow = if matches!(self, Self::ConnectMethod) {
+            "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"
+        } else {
+            ""
+        };
+        let mut answer = format!(
+            "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{allow}Connection: close\r\n\r\n",
+            self.status(),
+            http::StatusCode::from_u16(self.status()).ok().and_then(|status| status.canonical_reason()).unwrap_or(""),
+            body.len()
+        )
+        .into_bytes();
+        answer.extend_from_slice(&body);
+        Bytes::from(answer)
+    }
+}
