@@ -13,9 +13,23 @@ pub struct Ask<'a> {
     pub tried: &'a [Slot],
 }
 
+impl Ask<'_> {
+    /// Whether this exchange may go to the endpoint: it admits, and was not tried.
+    pub(crate) fn may_go_to(&self, slot: Slot, loads: &impl Loads) -> bool {
+        loads.admits(slot) && !self.tried.contains(&slot)
+    }
+}
+
 /// The hash of a request's key, uniform over `u64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub u64);
+
+/// The hash of a key of any length, the same on every machine and in every build: two proxies in front of the same
+/// endpoints agree. Not for secrets: who knows the endpoints can craft keys that meet on one of them.
+/// Cost: about 5 ns for a short key, 30 GB/s for a long one, no allocation. Source: XXH3, 64 bits, without a seed.
+pub fn key_hash(bytes: &[u8]) -> KeyHash {
+    KeyHash(xxhash_rust::xxh3::xxh3_64(bytes))
+}
 
 /// The state of the endpoints at the time of a pick.
 pub trait Loads {
