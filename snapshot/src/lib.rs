@@ -1,12 +1,27 @@
 //! Everything a request reads, in one immutable value behind one atomic pointer.
 
+mod budget;
 mod clock;
+mod lease;
+mod live;
+mod pool;
+mod publish;
+mod route;
 mod settings;
+mod sync;
 mod units;
+mod verdict;
 
+pub use budget::Budget;
 pub use clock::Clock;
+pub use lease::{Lease, LeaseKind};
+pub use live::Live;
+pub use pool::{Member, Pool, PoolParts};
+pub use publish::{Publisher, Reader, Snapshot};
+pub use route::{Route, RouteTable};
 pub use settings::{
     BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, RetryRules, RouteSettings, Timeouts,
     TrustedProxies, WhenAllEjected,
 };
 pub use units::{Bytes, Millis, Moment};
+pub use verdict::{Transition, Verdict};

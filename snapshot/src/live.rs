@@ -1,0 +1,169 @@
+//! What is known of one endpoint right now: exchanges in flight, and the verdict.
+//!
+//! One per service and address, shared by every snapshot that lists the endpoint, so a reload forgets nothing.
+//! Cost: a pick reads one word of state and one count; a success of a healthy endpoint reads the state and no more.
+//! The lock is taken for a failure, and for a success while ejected: both are rare.
+//! How threads meet here is tried exhaustively in `tests/loom.rs`.
+
+use std::sync::PoisonError;
+
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{AtomicU32, AtomicU64, Mutex};
+use crate::verdict::{Transition, Verdict};
+use crate::{HealthRules, Moment};
+
+/// The two low bits of [`Live::state`].
+const PHASE: u32 = 0b11;
+const HEALTHY: u32 = 0;
+const EJECTED: u32 = 1;
+/// Ejected, and one trial exchange is out.
+const TRIAL: u32 = 2;
+
+/// The live state of one endpoint. Aligned to two cache lines, which x86 fetches as a pair, so that counting on one
+/// endpoint does not slow down the count of its neighbour.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Live {
+    in_flight: AtomicU32,
+    /// A phase, and above it a number that grows with every change of phase. The number is what a trial is held by:
+    /// one that comes back late cannot be mistaken for the trial that is out then.
+    state: AtomicU32,
+    /// The moment of the ejection or of the last failed trial, in nanoseconds.
+    waiting_since: AtomicU64,
+    /// The truth that `state` mirrors; every turn of the verdict is made under this lock, hence reported once.
+    verdict: Mutex<Verdict>,
+}
+
+/// The right to one trial exchange: the state it was taken in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket(u32);
+
+/// What an endpoint may be given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Admission {
+    Healthy,
+    /// Not before the compare-exchange of [`Live::take_trial`].
+    TrialDue(Ticket),
+    Ejected,
+}
+
+impl Live {
+    /// Healthy and idle.
+    pub fn new(rules: &HealthRules) -> Self {
+        Self {
+            in_flight: AtomicU32::new(0),
+            state: AtomicU32::new(HEALTHY),
+            waiting_since: AtomicU64::new(0),
+            verdict: Mutex::new(Verdict::new(rules)),
+        }
+    }
+
+    /// Exchanges that hold a lease on it.
+    pub fn in_flight(&self) -> u32 {
+        // Relaxed, because the count is a hint: a stale read picks a busier endpoint, never a wrong one.
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Whether it is ejected; an ejected endpoint with a trial out is ejected still.
+    pub fn is_ejected(&self) -> bool {
+        self.state.load(Relaxed) & PHASE != HEALTHY
+    }
+
+    /// When the verdict last turned; moment zero if it never did. Takes the lock: for status pages, not for requests.
+    pub fn since(&self) -> Moment {
+        self.with(|verdict| verdict.since())
+    }
+
+    /// The newest failure. Takes the lock: for status pages, not for requests.
+    pub fn last_failure(&self) -> Option<Moment> {
+        self.with(|verdict| verdict.last_failure())
+    }
+
+    /// One failure, of a probe or of an exchange. The transition is given to exactly one caller.
+    pub fn failed(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
+        self.with(|verdict| {
+            let transition = verdict.failed(now, rules);
+            if transition.is_some() {
+                self.waiting_since.store(now.as_nanos(), Relaxed);
+                self.turn_to(EJECTED);
+            }
+            transition
+        })
+    }
+
+    /// One success, of a probe or of an exchange that was let through to find out. The transition is given to exactly
+    /// one caller. Costs one load while healthy.
+    pub fn succeeded(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
+        if !self.is_ejected() {
+            return None;
+        }
+        self.with(|verdict| {
+            let transition = verdict.succeeded(now, rules);
+            if transition.is_some() {
+                self.turn_to(HEALTHY);
+            }
+            transition
+        })
+    }
+
+    /// What the endpoint may be given now; trials only where no probe finds out instead.
+    pub(crate) fn admission(&self, now: Moment, rules: &HealthRules) -> Admission {
+        // Acquire, so that the waiting time is at least as new as the phase.
+        let state = self.state.load(Acquire);
+        match state & PHASE {
+            HEALTHY => Admission::Healthy,
+            EJECTED if rules.probe.is_none() => {
+                let waiting_since = Moment::from_nanos(self.waiting_since.load(Relaxed));
+                let due = now.since(waiting_since) >= rules.window.duration();
+                if due { Admission::TrialDue(Ticket(state)) } else { Admission::Ejected }
+            }
+            _ => Admission::Ejected,
+        }
+    }
+
+    /// Takes the trial that was due; `None` when another exchange took it first, or the verdict turned.
+    pub(crate) fn take_trial(&self, Ticket(due): Ticket) -> Option<Ticket> {
+        let out = next(due, TRIAL);
+        self.state.compare_exchange(due, out, AcqRel, Relaxed).is_ok().then_some(Ticket(out))
+    }
+
+    /// The trial failed: the next one is due a window later. Nothing if the trial is over already.
+    pub(crate) fn fail_trial(&self, Ticket(out): Ticket, now: Moment) {
+        // Before the phase, so that whoever sees the endpoint without a trial sees the new waiting time too.
+        // If the trial is over already, this delays another one by less than a window, and harms nothing.
+        self.waiting_since.fetch_max(now.as_nanos(), Relaxed);
+        self.return_trial(Ticket(out));
+    }
+
+    /// The trial found nothing out: the next pick may have it. Nothing if the trial is over already.
+    pub(crate) fn return_trial(&self, Ticket(out): Ticket) {
+        // A lost exchange means that the verdict turned or that the trial was returned before: nothing is left to do.
+        self.state.compare_exchange(out, next(out, EJECTED), Release, Relaxed).ok();
+    }
+
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Changes the phase, whatever trials do meanwhile. Only under the lock.
+    fn turn_to(&self, phase: u32) {
+        let mut state = self.state.load(Relaxed);
+        while let Err(newer) = self.state.compare_exchange_weak(state, next(state, phase), Release, Relaxed) {
+            state = newer;
+        }
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut Verdict) -> T) -> T {
+        // A panic under the lock would leave a verdict that is whole: each signal writes plain fields.
+        read(&mut self.verdict.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The state after `state` with this phase. The number may wrap: a trial would have to last a billion others.
+fn next(state: u32, phase: u32) -> u32 {
+    (state & !PHASE).wrapping_add(PHASE + 1) | phase
+}

@@ -1,0 +1,78 @@
+//! The one pointer that requests and configuration meet in.
+//!
+//! In: whole snapshots, by the one [`Publisher`]. Out: the newest one, by any number of [`Reader`]s.
+//! Cost: a load is one atomic increment and no lock; a publication waits for nobody.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::{Pool, RouteTable};
+
+/// Everything a request reads. Immutable but for the live state of endpoints.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Grows with every snapshot.
+    pub revision: u64,
+    /// From host and path to a route.
+    pub routes: RouteTable,
+    /// Every service, in the order configured, also those that no route leads to.
+    pub pools: Vec<Arc<Pool>>,
+}
+
+impl Snapshot {
+    /// The pool of this service.
+    pub fn pool(&self, service: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| &**pool.service() == service)
+    }
+}
+
+/// Publishes snapshots. There is one for each pointer, and no other way to change it.
+#[derive(Debug)]
+pub struct Publisher {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    revision: watch::Sender<u64>,
+}
+
+impl Publisher {
+    /// A pointer to the first snapshot: readers exist only once there is one.
+    pub fn new(first: Snapshot) -> Self {
+        let revision = watch::Sender::new(first.revision);
+        Self { snapshot: Arc::new(ArcSwap::from_pointee(first)), revision }
+    }
+
+    /// Replaces the snapshot as a whole. Exchanges that run keep theirs; the next ones read this one.
+    pub fn publish(&mut self, snapshot: Snapshot) {
+        let revision = snapshot.revision;
+        self.snapshot.store(Arc::new(snapshot));
+        // After the store, so that whoever is woken loads the new one.
+        self.revision.send_replace(revision);
+    }
+
+    /// A reader of this pointer.
+    pub fn reader(&self) -> Reader {
+        Reader { snapshot: Arc::clone(&self.snapshot), revision: self.revision.subscribe() }
+    }
+}
+
+/// Reads the newest snapshot. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    revision: watch::Receiver<u64>,
+}
+
+impl Reader {
+    /// The newest snapshot. An exchange loads it once and keeps it.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The newest revision, to wait on: marked seen as of this call, closed when the publisher is gone.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        let mut revisions = self.revision.clone();
+        revisions.mark_unchanged();
+        revisions
+    }
+}

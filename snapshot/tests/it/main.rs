@@ -1,0 +1,11 @@
+//! What requests and probes may rely on.
+#![cfg(not(loom))]
+
+mod budget;
+mod lease;
+mod publish;
+mod route;
+// Said again, so that clippy sees that its helpers are test code.
+#[cfg(test)]
+mod support;
+mod verdict;
