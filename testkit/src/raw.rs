@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::body::{Body, BodyReader};
 use crate::deadline::{Deadline, PATIENCE};
@@ -70,9 +70,13 @@ impl Raw {
     /// # Errors
     /// When the connection is refused or not made in time.
     pub fn try_connect(peer: SocketAddr, patience: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&peer, patience)?;
+        // Not `TcpStream::connect_timeout`: that one reports a reset right behind the accept as a failed connect. The
+        // write timeout bounds the connect as well.
+        let socket = Socket::new(Domain::for_address(peer), Type::STREAM, None)?;
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(&peer.into())?;
+        let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(patience))?;
         Ok(Self { wire: Wire::new(stream, Deadline::after(patience)), peer })
     }
 

@@ -8,7 +8,7 @@ use weir_testkit::{PATIENCE, Process, Signal, Weir, free_port};
 #[test]
 fn lines_memory_and_exit_status_are_those_of_the_process() {
     let mut process =
-        Process::start("/bin/sh", ["-c", "echo a; echo ready 7 >&2; trap 'exit 3' TERM; while :; do sleep 0.01; done"]);
+        Process::start("/bin/sh", ["-c", "trap 'exit 3' TERM; echo a; echo ready 7 >&2; while :; do sleep 0.01; done"]);
     assert_eq!(process.wait_for_line("ready "), "7");
     assert!(process.memory().now > 0);
     process.signal(Signal::TERM);
