@@ -1,0 +1,35 @@
+//! How long a test waits for an event before it fails.
+//!
+//! In: a span. Out: what is left of it. Cost: one clock read per question.
+
+use std::time::{Duration, Instant};
+
+/// How long anything here waits by default, 10 s: far beyond what a healthy run needs on a loaded machine, short enough
+/// that a hang is reported and not waited out.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A moment after which waiting is a failure; `None` is never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn after(span: Duration) -> Self {
+        Self(Some(Instant::now() + span))
+    }
+
+    pub(crate) const fn never() -> Self {
+        Self(None)
+    }
+
+    /// What is left; `None` when the deadline has passed.
+    pub(crate) fn left(self) -> Option<Duration> {
+        match self.0 {
+            None => Some(Duration::MAX),
+            Some(end) => end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()),
+        }
+    }
+
+    pub(crate) fn passed(self) -> bool {
+        self.left().is_none()
+    }
+}
