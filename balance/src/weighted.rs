@@ -93,10 +93,8 @@ fn smooth(members: &[(Slot, u16)], entries: &[u64]) -> Box<[Slot]> {
     for (position, &count) in entries.iter().enumerate() {
         by_weight.entry(i64::try_from(count).unwrap_or(i64::MAX)).or_default().push(position);
     }
-    let mut peers: Vec<Peers> = by_weight
-        .into_iter()
-        .map(|(weight, positions)| Peers { weight, positions, front: 0, credit: 0 })
-        .collect();
+    let mut peers: Vec<Peers> =
+        by_weight.into_iter().map(|(weight, positions)| Peers { weight, positions, front: 0, credit: 0 }).collect();
     let length: u64 = entries.iter().sum();
     let sum = i64::try_from(length).unwrap_or(i64::MAX);
     (0..length).filter_map(|_| richest(&mut peers)?.pay(sum)).filter_map(|at| Some(members.get(at)?.0)).collect()

@@ -83,9 +83,8 @@ impl Attempt<'_> {
             (false, true) => Duration::MAX,
             (false, false) => FRESH,
         };
-        let pooled = (!rested.is_zero())
-            .then(|| plan.core.idle.take(self.lease.address(), self.timer.now(), rested))
-            .flatten();
+        let pooled =
+            (!rested.is_zero()).then(|| plan.core.idle.take(self.lease.address(), self.timer.now(), rested)).flatten();
         if let Some(connection) = pooled {
             plan.core.observe.connected(self.lease, "reused");
             if let Conversation::Ended(tried) = self.converse(connection, may_resend).await {
@@ -93,8 +92,10 @@ impl Attempt<'_> {
             }
             plan.core.observe.connected(self.lease, "stale");
         }
+        let opening = self.timer.now();
         match self.connect().await {
             Ok(connection) => {
+                self.record.connect = Some(self.timer.now().since(opening));
                 plan.core.observe.connected(self.lease, "new");
                 match self.converse(connection, false).await {
                     Conversation::Ended(tried) => tried,

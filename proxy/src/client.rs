@@ -28,10 +28,13 @@ impl Client {
         if !is_trusted(direct) {
             return Self { peer, address: direct, peer_is_trusted: false };
         }
-        let mut named: Vec<Option<IpAddr>> =
-            head.values(Kind::ForwardedFor).flat_map(list).map(address_of).collect();
+        let mut named: Vec<Option<IpAddr>> = head.values(Kind::ForwardedFor).flat_map(list).map(address_of).collect();
         if named.is_empty() {
-            named = head.values(Kind::Forwarded).flat_map(list).map(|element| for_of(element).and_then(address_of)).collect();
+            named = head
+                .values(Kind::Forwarded)
+                .flat_map(list)
+                .map(|element| for_of(element).and_then(address_of))
+                .collect();
         }
         // From the right: each trusted proxy vouches for the one before it; the first that is not one is the client.
         // A name we cannot read ends the walk at the proxy that wrote it.

@@ -158,11 +158,10 @@ impl Exchange<'_> {
             let late = since.after(self.listener.read_timeout).min(deadline);
             let (down, timer) = (&mut *self.down, &mut *self.timer);
             let read = poll_fn(|cx| {
-                // The question "go on?" may still be in the backlog.
-                if down.wire.poll_drained(cx).is_ready() || down.wire.backlog() > 0 {
-                    if let Poll::Ready(read) = down.poll_body(cx) {
-                        return Poll::Ready(Some(read));
-                    }
+                // Our "go on" may still be in the backlog. A client that is gone is noticed by the read.
+                let _sent = down.wire.poll_drained(cx);
+                if let Poll::Ready(read) = down.poll_body(cx) {
+                    return Poll::Ready(Some(read));
                 }
                 timer.poll(cx, late).map(|()| None)
             })
@@ -264,10 +263,9 @@ impl Exchange<'_> {
         })
         .await;
         match (written, whole) {
-            (false, _) => After::Close,
             (true, false) => After::Linger,
             (true, true) if self.down.keeps_alive() => After::Reuse,
-            (true, true) => After::Close,
+            _ => After::Close,
         }
     }
 

@@ -77,10 +77,9 @@ pub(crate) fn answer_head(answer: &ResponseHeader, request: &Head) -> Option<Box
     let mut out = Box::new(answer.clone());
     out.set_version(http::Version::HTTP_11);
     let status = out.status.as_u16();
-    if let Some(coding) = answer.headers.get(http::header::TRANSFER_ENCODING) {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return None;
-        }
+    let coding = answer.headers.get(http::header::TRANSFER_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return None;
     }
     if status != 101 {
         for value in answer.headers.get_all(http::header::CONNECTION) {

@@ -88,6 +88,7 @@ pub(crate) enum Framing {
 
 /// A request head that may be read in one way only.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that the bytes state")]
 pub(crate) struct Head {
     raw: Bytes,
     fields: Vec<Field>,
@@ -180,8 +181,10 @@ fn end_of_head(buf: &[u8], scanned: &mut usize) -> Result<Option<usize>, Fault> 
 
 /// RFC 9110 §5.6.2 `tchar`.
 const fn is_token(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
-        || byte.is_ascii_alphanumeric()
+    matches!(
+        byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+    ) || byte.is_ascii_alphanumeric()
 }
 
 fn parse(raw: Bytes, limits: &ListenerSettings) -> Result<Head, Refusal> {
@@ -263,7 +266,11 @@ fn field(raw: &[u8], line: Range<usize>) -> Result<Field, Fault> {
     let lead = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let trail = value.iter().skip(lead).rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let start = line.start + colon + 1 + lead;
-    Ok(Field { name: line.start..line.start + colon, value: start..(line.end - trail).max(start), kind: Kind::of(name) })
+    Ok(Field {
+        name: line.start..line.start + colon,
+        value: start..(line.end - trail).max(start),
+        kind: Kind::of(name),
+    })
 }
 
 /// The members of a comma-separated list, without blanks, empty ones left out.
@@ -338,14 +345,15 @@ impl Head {
     /// Reads `Connection`: close, keep-alive, upgrade, and the fields it makes hop-by-hop.
     fn connection(&mut self) -> Result<(), Fault> {
         let mut nominated = Vec::new();
+        let (mut upgrade, mut close, mut keep_alive) = (false, false, false);
         for field in self.fields.iter().filter(|field| field.kind == Kind::Connection) {
             let value = self.bytes(&field.value);
             for member in list(value) {
                 match Kind::of(member) {
                     Kind::Host | Kind::ContentLength | Kind::TransferEncoding => return Err(Fault::Nominated),
-                    Kind::Upgrade => self.upgrade = true,
-                    _ if member.eq_ignore_ascii_case(b"close") => self.close = true,
-                    _ if member.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                    Kind::Upgrade => upgrade = true,
+                    _ if member.eq_ignore_ascii_case(b"close") => close = true,
+                    _ if member.eq_ignore_ascii_case(b"keep-alive") => keep_alive = true,
                     _ => {
                         let start = field.value.start + (member.as_ptr() as usize - value.as_ptr() as usize);
                         nominated.push(start..start + member.len());
@@ -353,6 +361,7 @@ impl Head {
                 }
             }
         }
+        (self.upgrade, self.close, self.keep_alive) = (upgrade, close, keep_alive);
         self.nominated = nominated;
         Ok(())
     }
@@ -370,7 +379,9 @@ impl Head {
                 length.map(Framing::Length).ok_or(Fault::ContentLength)
             }
             (None, Some(_)) if !self.is_11 => Err(Fault::TransferEncoding),
-            (None, Some(coding)) if codings.next().is_none() && coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            (None, Some(coding)) if codings.next().is_none() && coding.eq_ignore_ascii_case(b"chunked") => {
+                Ok(Framing::Chunked)
+            }
             (None, Some(_)) => Err(Fault::TransferEncoding),
         }
     }

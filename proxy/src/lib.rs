@@ -1,1 +1,30 @@
-//! The exchange: listener, route, admit, pick, forward, observe, on pingora-core.
+//! The exchange: listener → route → admit → pick → forward → observe.
+//!
+//! Pingora lives here and only here: its HTTP sessions parse and frame messages, its connector opens transports. The
+//! loop around them is ours (`docs/adr/0002-own-exchange-loop.md`).
+
+mod access_log;
+mod attempt;
+mod body;
+mod client;
+mod connection;
+mod core;
+mod downstream;
+mod exchange;
+mod forward;
+mod head;
+mod idle;
+mod key;
+mod listener;
+mod observe;
+mod proxy;
+mod pump;
+mod record;
+mod refusal;
+mod retry;
+mod timer;
+mod wire;
+
+pub use access_log::AccessLog;
+pub use observe::SECONDS;
+pub use proxy::{BindError, Proxy, ProxyParts};

@@ -174,7 +174,8 @@ impl<'a> Pump<'a> {
         self.down.write_head(head)?;
         if tunnel {
             self.state = Answer::Tunnel;
-            self.upload = Upload { pieces: VecDeque::new(), streams: true, sending: Sending::Nothing, max: u64::MAX, taken: 0 };
+            self.upload =
+                Upload { pieces: VecDeque::new(), streams: true, sending: Sending::Nothing, max: u64::MAX, taken: 0 };
             self.uploaded = false;
             self.limits.total = None;
             self.up.maybe_upgrade_body_writer();
@@ -222,7 +223,10 @@ impl<'a> Pump<'a> {
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
             let up_clear = self.up_wire.poll_drained(cx).is_ready();
-            if up_clear && !self.uploaded && let Poll::Ready(step) = self.poll_upload(cx) {
+            if up_clear
+                && !self.uploaded
+                && let Poll::Ready(step) = self.poll_upload(cx)
+            {
                 match step {
                     Some(event) => return Poll::Ready(event),
                     None => moved = true,
@@ -333,7 +337,11 @@ impl<'a> Pump<'a> {
         if down_clear {
             self.waits.client_write.over();
         } else {
-            consider(self.waits.client_write.on(now, self.down.wire.backlog()), self.limits.client_write, Late::ClientWrite);
+            consider(
+                self.waits.client_write.on(now, self.down.wire.backlog()),
+                self.limits.client_write,
+                Late::ClientWrite,
+            );
         }
         if up_clear {
             self.waits.endpoint_write.over();

@@ -41,6 +41,7 @@ impl Failure {
 
 /// What is true of the exchange at the time of the failure.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, all sixteen mixtures can occur")]
 pub(crate) struct Facts {
     /// Tries made, this one included.
     pub(crate) tries: u8,

@@ -10,7 +10,6 @@
 //! function drives both directions. Whoever writes hands over the next piece only when [`Handle::backlog`] is 0, so the
 //! backlog is one piece. A head and the body behind it leave in one system call.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -20,7 +19,7 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType, raw_connect::ProxyDigest,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -125,31 +124,22 @@ impl Inner {
         if self.dead.is_some() {
             return;
         }
-        let sent = match self.out.is_empty() {
-            true if bytes.len() <= GATHER => 0,
-            true => match Pin::new(&mut self.io).poll_write(cx, bytes) {
-                Poll::Ready(Ok(sent)) => sent,
+        let sent = if bytes.len() <= GATHER {
+            0
+        } else {
+            // What waits goes first, in the same system call.
+            let pieces = [io::IoSlice::new(&self.out), io::IoSlice::new(bytes)];
+            match Pin::new(&mut self.io).poll_write_vectored(cx, &pieces) {
+                Poll::Ready(Ok(sent)) => {
+                    let waited = sent.min(self.out.len());
+                    self.out.advance(waited);
+                    sent - waited
+                }
                 Poll::Ready(Err(error)) => {
                     self.fail(&error);
                     return;
                 }
                 Poll::Pending => 0,
-            },
-            false if bytes.len() <= GATHER => 0,
-            false => {
-                let pieces = [io::IoSlice::new(&self.out), io::IoSlice::new(bytes)];
-                match Pin::new(&mut self.io).poll_write_vectored(cx, &pieces) {
-                    Poll::Ready(Ok(sent)) => {
-                        let of_head = sent.min(self.out.len());
-                        self.out.advance(of_head);
-                        sent - of_head
-                    }
-                    Poll::Ready(Err(error)) => {
-                        self.fail(&error);
-                        return;
-                    }
-                    Poll::Pending => 0,
-                }
             }
         };
         self.out.extend_from_slice(bytes.get(sent..).unwrap_or_default());
@@ -269,11 +259,4 @@ impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
     }
-}
-
-/// The handle of a stream that is a [`Wire`].
-pub(crate) fn handle(stream: &Stream) -> Option<Handle> {
-    let io: &dyn IO = &**stream;
-    let any: &dyn Any = io.as_any();
-    any.downcast_ref::<Wire>().map(|wire| wire.0.clone())
 }

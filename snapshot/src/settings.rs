@@ -59,6 +59,8 @@ pub struct Timeouts {
     pub read: Millis,
     /// The longest an endpoint may leave a write of ours waiting.
     pub write: Millis,
+    /// How long an unused connection to the endpoint is kept.
+    pub idle: Millis,
     /// The whole exchange, from the request head to the answer's last byte, tries and waits included.
     pub total: Millis,
 }

@@ -67,28 +67,21 @@ fn absolute(target: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
 
 /// `host` or `host:port`: a name, an IPv4 address or an IPv6 address in brackets. No userinfo.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    let (name, port) = match value {
-        [b'[', rest @ ..] => {
-            let Some(end) = memchr::memchr(b']', rest) else { return false };
-            let (inside, after) = rest.split_at(end);
-            let inside_ok = std::str::from_utf8(inside).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
-            if !inside_ok {
-                return false;
-            }
-            (inside, after.get(1..).unwrap_or_default())
+    let (name, port) = if let [b'[', rest @ ..] = value {
+        let Some(end) = memchr::memchr(b']', rest) else { return false };
+        let (inside, after) = rest.split_at(end);
+        if !std::str::from_utf8(inside).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()) {
+            return false;
         }
-        _ => {
-            let end = memchr::memchr(b':', value).unwrap_or(value.len());
-            let (name, port) = value.split_at(end);
-            let legal = |byte: &u8| {
-                byte.is_ascii_alphanumeric()
-                    || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' | b'%')
-            };
-            if !name.iter().all(legal) {
-                return false;
-            }
-            (name, port)
+        (inside, after.get(1..).unwrap_or_default())
+    } else {
+        let (name, port) = value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()));
+        // RFC 3986 reg-name: unreserved, sub-delims but for the comma, percent.
+        let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
+        if !name.iter().all(legal) {
+            return false;
         }
+        (name, port)
     };
     let port_ok = match port {
         [] => true,
@@ -130,20 +123,19 @@ pub(crate) fn normalised(path: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 fn decoded(path: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16)).and_then(|value| u8::try_from(value).ok());
+    let digit = |byte: Option<&u8>| {
+        byte.and_then(|&byte| char::from(byte).to_digit(16)).and_then(|value| u8::try_from(value).ok())
+    };
     let mut out = Vec::with_capacity(path.len());
     let mut at = 0;
     while let Some(&byte) = path.get(at) {
         let escape = if byte == b'%' { digit(path.get(at + 1)).zip(digit(path.get(at + 2))) } else { None };
-        match escape {
-            Some((high, low)) => {
-                out.push(high << 4 | low);
-                at += 3;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
+        if let Some((high, low)) = escape {
+            out.push(high << 4 | low);
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
         }
     }
     out

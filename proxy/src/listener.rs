@@ -1,0 +1,107 @@
+//! Where clients connect: bind, accept, and not too many at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::protocols::l4::stream::Stream;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use weir_snapshot::ListenerSettings;
+
+use crate::connection;
+use crate::core::Core;
+
+/// Connections that may wait in the kernel; it cuts this to `net.core.somaxconn`.
+const BACKLOG: u32 = 65_535;
+
+/// How long accepting rests when the process has no file descriptor left: long enough not to burn a core, short enough
+/// not to be noticed once one is free.
+const REST: Duration = Duration::from_millis(50);
+
+/// A bound listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    settings: Arc<ListenerSettings>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds the configured address.
+    pub(crate) fn bind(settings: ListenerSettings) -> io::Result<Self> {
+        let socket = if settings.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(settings.address)?;
+        let socket = socket.listen(BACKLOG)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, settings: Arc::new(settings), address })
+    }
+
+    /// The address it got.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stop`.
+    pub(crate) async fn run(self, core: Arc<Core>, tasks: TaskTracker, stop: CancellationToken) {
+        let name = self.address.to_string();
+        let metrics = core.observe.listener(&name);
+        let places = Arc::new(Semaphore::new(self.settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        loop {
+            // A place first: a connection that cannot be served waits in the kernel, not in a descriptor of ours.
+            let accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, self.socket.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = accepted => accepted,
+            };
+            let (io, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.rest(&core, &name, &error).await;
+                    continue;
+                }
+            };
+            if io.set_nodelay(true).is_err() {
+                // Gone already.
+                continue;
+            }
+            metrics.accepted.increment(1);
+            metrics.open.increment(1.0);
+            let (core, settings, open) = (core.clone(), self.settings.clone(), metrics.open.clone());
+            tasks.spawn(async move {
+                let counted = Counted(open);
+                connection::serve(core, settings, Box::new(Stream::from(io)), peer).await;
+                drop((counted, place));
+            });
+        }
+    }
+
+    async fn rest(&self, core: &Core, name: &str, error: &io::Error) {
+        // accept(2): these mean that this process or the system is out of descriptors or memory; accept would fail
+        // again at once. All other errors are of the one connection.
+        const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+        if error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) {
+            core.observe.accept_failed(name, "exhausted");
+            tracing::warn!(listener = name, %error, "cannot accept: raise the limit of open files or lower `max_connections`");
+            tokio::time::sleep(REST).await;
+        } else {
+            core.observe.accept_failed(name, "connection");
+        }
+    }
+}
+
+/// Counts an open connection down, also when its task panics.
+struct Counted(metrics::Gauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}

@@ -1,0 +1,181 @@
+//! Every metric of the proxy: names, labels, and the one place that writes them.
+//!
+//! The names are a contract (`docs/reference/metrics.md`). Labels come from configuration, never from requests: a
+//! client cannot make a series. Handles are looked up once per route and endpoint and kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+use weir_snapshot::{Lease, Route, Transition};
+
+use crate::exchange::CLIENT_GONE;
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::retry::Failure;
+
+/// Upper bounds in seconds of every duration histogram: 1 ms to 60 s, about three to a decade.
+pub const SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Metrics of the proxy.
+#[derive(Default)]
+pub(crate) struct Observe {
+    routes: RwLock<HashMap<Arc<str>, Arc<RouteMetrics>>>,
+    counters: RwLock<HashMap<CounterKey, Counter>>,
+}
+
+type CounterKey = (&'static str, Arc<str>, Arc<str>, &'static str);
+
+struct RouteMetrics {
+    /// By the status's first digit; index 0 for answers that never came.
+    classes: [Counter; 6],
+    gone: Counter,
+    seconds: Histogram,
+}
+
+/// The classes of `weir_requests_total{code}`: bounded, whatever endpoints answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+#[expect(clippy::disallowed_macros, reason = "this is the file that writes metrics")]
+#[expect(clippy::unused_self, reason = "one face for all metrics, whether their handles are kept or not")]
+impl Observe {
+    /// An exchange is over.
+    pub(crate) fn finished(&self, record: &Record, total: Duration) {
+        let Some(route) = &record.route else { return };
+        let metrics = self.route(route);
+        if record.status == CLIENT_GONE {
+            metrics.gone.increment(1);
+        } else if let Some(class) = metrics.classes.get(usize::from(record.status / 100)) {
+            class.increment(1);
+        }
+        metrics.seconds.record(total.as_secs_f64());
+    }
+
+    fn route(&self, route: &Route) -> Arc<RouteMetrics> {
+        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(&route.name).cloned();
+        known.unwrap_or_else(|| {
+            let (name, service) = (route.name.to_string(), route.pool.service().to_string());
+            let requests = |code: &'static str| {
+                metrics::counter!("weir_requests_total", "route" => name.clone(), "service" => service.clone(), "code" => code)
+            };
+            let made = Arc::new(RouteMetrics {
+                classes: CLASSES.map(requests),
+                gone: requests("499"),
+                seconds: metrics::histogram!("weir_request_seconds", "route" => name.clone(), "service" => service.clone()),
+            });
+            self.routes.write().unwrap_or_else(PoisonError::into_inner).insert(route.name.clone(), made.clone());
+            made
+        })
+    }
+
+    /// The counter with up to two configured labels and one of a fixed set.
+    fn counter(&self, key: CounterKey, make: impl FnOnce() -> Counter) -> Counter {
+        let known = self.counters.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let made = make();
+            self.counters.write().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
+            made
+        })
+    }
+
+    fn of_endpoint(&self, name: &'static str, lease: &Lease, label: &'static str, value: &'static str) {
+        let (service, endpoint) = (lease.pool().service(), &lease.member().label);
+        self.counter((name, service.clone(), endpoint.clone(), value), || {
+            metrics::counter!(name, "service" => service.to_string(), "endpoint" => endpoint.to_string(), label => value)
+        })
+        .increment(1);
+    }
+
+    /// A try ended: `answered`, `busy`, `stopped` by the client, or the failure's label.
+    pub(crate) fn tried(&self, lease: &Lease, outcome: &'static str) {
+        self.of_endpoint("weir_tries_total", lease, "outcome", outcome);
+    }
+
+    /// A connection to an endpoint was `new`, `reused`, or found `stale`.
+    pub(crate) fn connected(&self, lease: &Lease, kind: &'static str) {
+        self.of_endpoint("weir_endpoint_connections_total", lease, "kind", kind);
+    }
+
+    /// An answer broke off after its head had gone to the client.
+    pub(crate) fn cut(&self, lease: &Lease) {
+        self.of_endpoint("weir_answers_cut_total", lease, "side", "endpoint");
+    }
+
+    /// An exchange changed an endpoint's verdict.
+    pub(crate) fn transition(&self, lease: &Lease, transition: Transition) {
+        let (service, endpoint) = (lease.pool().service(), &lease.member().label);
+        match transition {
+            Transition::Ejected { failures } => {
+                tracing::warn!(%service, %endpoint, failures, "endpoint ejected: exchanges with it fail");
+                self.of_endpoint("weir_ejections_total", lease, "cause", "exchange");
+            }
+            Transition::Restored => tracing::info!(%service, %endpoint, "endpoint restored by an exchange"),
+        }
+    }
+
+    /// Another endpoint is tried.
+    pub(crate) fn retried(&self, route: &Route, failure: Failure) {
+        let (service, reason) = (route.pool.service().clone(), failure.label());
+        self.counter(("weir_retries_total", route.name.clone(), service.clone(), reason), || {
+            metrics::counter!("weir_retries_total", "route" => route.name.to_string(), "service" => service.to_string(), "reason" => reason)
+        })
+        .increment(1);
+    }
+
+    /// A retry was allowed by the rules but not by the budget.
+    pub(crate) fn budget_empty(&self, route: &Route) {
+        let service = route.pool.service().clone();
+        self.counter(("weir_retry_budget_empty_total", route.name.clone(), service.clone(), ""), || {
+            metrics::counter!("weir_retry_budget_empty_total", "route" => route.name.to_string(), "service" => service.to_string())
+        })
+        .increment(1);
+    }
+
+    /// weir answered by itself.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        metrics::counter!("weir_refusals_total", "reason" => refusal.label()).increment(1);
+    }
+
+    /// A request body was `held` whole or `streamed`.
+    pub(crate) fn body(&self, mode: &'static str) {
+        self.counter(
+            ("weir_request_bodies_total", "".into(), "".into(), mode),
+            || metrics::counter!("weir_request_bodies_total", "mode" => mode),
+        )
+        .increment(1);
+    }
+
+    /// A line of the access log was dropped.
+    pub(crate) fn log_line_dropped(&self) {
+        metrics::counter!("weir_access_log_dropped_total").increment(1);
+    }
+
+    /// A connection could not be accepted.
+    pub(crate) fn accept_failed(&self, listener: &str, reason: &'static str) {
+        metrics::counter!("weir_accept_errors_total", "listener" => listener.to_owned(), "reason" => reason)
+            .increment(1);
+    }
+
+    /// Open connections of a listener, and how many there have been.
+    pub(crate) fn listener(&self, listener: &str) -> ListenerMetrics {
+        ListenerMetrics {
+            open: metrics::gauge!("weir_connections", "listener" => listener.to_owned()),
+            accepted: metrics::counter!("weir_connections_total", "listener" => listener.to_owned()),
+        }
+    }
+
+    /// Bytes of request bodies in memory; written when somebody looks.
+    pub(crate) fn body_memory(&self, bytes: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 8 PiB")]
+        metrics::gauge!("weir_body_memory_bytes").set(bytes as f64);
+    }
+}
+
+/// Metrics of one listener.
+#[derive(Clone)]
+pub(crate) struct ListenerMetrics {
+    pub(crate) open: Gauge,
+    pub(crate) accepted: Counter,
+}

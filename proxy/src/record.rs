@@ -1,0 +1,65 @@
+//! What happened in one exchange, for the metrics and the access log.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use weir_snapshot::{Lease, Moment, Route};
+
+use crate::refusal::Refusal;
+
+/// Notes on one exchange.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// When the head was complete.
+    pub(crate) arrived: Moment,
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) id: String,
+    pub(crate) route: Option<Arc<Route>>,
+    /// Of the answer, ours or the endpoint's; 499 when the client left first, 0 when there was none.
+    pub(crate) status: u16,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) tries: u8,
+    /// Each endpoint tried and how that ended.
+    pub(crate) endpoints: SmallVec<[(Arc<str>, &'static str); 1]>,
+    /// Of the try that answered: from the request's sending to the answer's head.
+    pub(crate) first_byte: Option<Duration>,
+    /// Of the last try that needed a connection: how long opening it took.
+    pub(crate) connect: Option<Duration>,
+}
+
+impl Record {
+    /// The record of an exchange that begins.
+    pub(crate) fn new(arrived: Moment) -> Self {
+        Self {
+            arrived,
+            client: None,
+            id: String::new(),
+            route: None,
+            status: 0,
+            refusal: None,
+            tries: 0,
+            endpoints: SmallVec::new(),
+            first_byte: None,
+            connect: None,
+        }
+    }
+
+    /// An endpoint was tried.
+    pub(crate) fn tried(&mut self, lease: &Lease, outcome: &'static str) {
+        self.endpoints.push((lease.member().label.clone(), outcome));
+    }
+
+    /// An endpoint answered.
+    pub(crate) fn answered(&mut self, status: u16, first_byte: Duration) {
+        self.status = status;
+        self.first_byte = Some(first_byte);
+    }
+
+    /// weir said no.
+    pub(crate) fn refused(&mut self, refusal: Refusal) {
+        self.status = refusal.status();
+        self.refusal = Some(refusal);
+    }
+}
