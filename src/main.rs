@@ -1,2 +1,27 @@
 //! The binary `weir`: wires configuration, discovery and proxy together.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod admin;
+mod cli;
+mod demo;
+mod metrics;
+mod open_files;
+mod run;
+mod signals;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_env_var("WEIR_LOG")
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .from_env_lossy()
+        // Pingora reports every broken connection as an error; weir counts and logs them itself.
+        .add_directive("pingora_core=off".parse().unwrap_or_default());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    cli::Cli::parse().run()
+}

@@ -26,5 +26,5 @@ mod timer;
 mod wire;
 
 pub use access_log::AccessLog;
-pub use observe::SECONDS;
+pub use observe::{METRICS, SECONDS, describe as describe_metrics};
 pub use proxy::{BindError, Proxy, ProxyParts};

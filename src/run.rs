@@ -1,0 +1,156 @@
+//! A weir from its configuration to its end.
+
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use weir_config::{AccessLog, Config};
+use weir_discovery::{Health, Lives};
+use weir_proxy::{BindError, Proxy, ProxyParts};
+use weir_snapshot::{Clock, Publisher};
+
+use crate::admin::{self, Admin};
+use crate::cli::say;
+use crate::signals::Signals;
+use crate::{metrics, open_files};
+
+/// Why a weir did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The system gave no threads or signals.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+    /// A listener's address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin address cannot be had.
+    #[error("cannot listen on `{address}` for the admin endpoints")]
+    BindAdmin { address: std::net::SocketAddr, source: io::Error },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log `{}`", .path.display())]
+    AccessLog { path: PathBuf, source: io::Error },
+    /// The configuration is sound but no snapshot can be made of it.
+    #[error("cannot build the pools")]
+    Assemble(#[from] weir_discovery::AssembleError),
+    /// The demo's own configuration is refused, which is a bug.
+    #[error("the demo's configuration is refused:\n{0}")]
+    Demo(String),
+}
+
+/// Runs `config` on a runtime of its own.
+pub(crate) fn blocking(config: Config) -> Result<(), RunError> {
+    runtime(config.server.threads)?.block_on(run(config, Signals::listen, || {}))
+}
+
+/// The runtime everything runs on: as many workers as configured, 0 for one per core.
+pub(crate) fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().thread_name("weir").build()
+}
+
+/// Runs `config` until the first of `signals`; `ready` is called once clients are served.
+pub(crate) async fn run(
+    config: Config,
+    signals: impl FnOnce() -> io::Result<Signals>,
+    ready: impl FnOnce(),
+) -> Result<(), RunError> {
+    open_files::raise();
+    let mut signals = signals()?;
+    let clock = Clock::start();
+    let exposition = metrics::install();
+    // The first whole snapshot, before anything listens.
+    let mut lives = Lives::new();
+    let publisher = Publisher::new(weir_discovery::assemble(&config, &mut lives)?);
+    let reader = publisher.reader();
+
+    let mut proxy = Proxy::bind(ProxyParts {
+        clock,
+        reader: reader.clone(),
+        listeners: config.listeners.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        body_memory: config.server.body_memory,
+        access_log: access_log(&config.log.access)?,
+    })?;
+    let address = config.admin.listen;
+    let socket = TcpListener::bind(address).await.map_err(|source| RunError::BindAdmin { address, source })?;
+    let admin_address = socket.local_addr()?;
+    proxy.start();
+    for address in proxy.addresses() {
+        say(&format!("listening on http://{address}"));
+    }
+    say(&format!("admin on http://{admin_address}"));
+
+    let ended = CancellationToken::new();
+    let proxy = Arc::new(proxy);
+    let admin = Arc::new(Admin::new(reader.clone(), exposition, proxy.clone()));
+    let background = [
+        tokio::spawn(Health::run(reader, clock, ended.clone().cancelled_owned())),
+        tokio::spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned())),
+        tokio::spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned())),
+    ];
+    ready();
+
+    signals.next().await;
+    tracing::info!("draining: readiness fails now, listeners close in {}", config.server.shutdown_delay);
+    admin.fail_readiness();
+    proxy.begin_drain();
+    let drained = drain(&proxy, &config, signals).await;
+    if drained {
+        tracing::info!("drained");
+    } else {
+        tracing::warn!("{} connection(s) were cut off", proxy.busy());
+    }
+    ended.cancel();
+    for task in background {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a background task failed");
+        }
+    }
+    drop(admin);
+    if let Some(proxy) = Arc::into_inner(proxy) {
+        proxy.finish();
+    }
+    Ok(())
+}
+
+/// Waits out the delay, then the exchanges under way; `false` when the deadline or a second signal cut them off.
+async fn drain(proxy: &Proxy, config: &Config, mut signals: Signals) -> bool {
+    let server = &config.server;
+    let orderly = async {
+        tokio::time::sleep(server.shutdown_delay.duration()).await;
+        tokio::time::timeout(server.shutdown_deadline.duration(), proxy.drain()).await.is_ok()
+    };
+    first_of(orderly, async {
+        signals.next().await;
+        tracing::warn!("second signal: leaving now");
+        false
+    })
+    .await
+}
+
+async fn first_of<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        outcome = one => outcome,
+        outcome = other => outcome,
+    }
+}
+
+fn access_log(log: &AccessLog) -> Result<Option<weir_proxy::AccessLog>, RunError> {
+    let out: Box<dyn Write + Send> = match log {
+        AccessLog::Off => return Ok(None),
+        AccessLog::Stdout => Box::new(io::stdout()),
+        AccessLog::File(path) => {
+            let opened = OpenOptions::new().append(true).create(true).open(path);
+            Box::new(opened.map_err(|source| RunError::AccessLog { path: path.clone(), source })?)
+        }
+    };
+    Ok(Some(weir_proxy::AccessLog::start(out)?))
+}
