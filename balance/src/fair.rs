@@ -22,9 +22,8 @@ pub(crate) fn stand_in(
     loads: &impl Loads,
 ) -> Option<Slot> {
     // A refused draw says nothing about the next one, so each endpoint that admits is hit in proportion to its entries.
-    let drawn = (0..DRAWS).find_map(|step| {
-        entry(below(draw(ask.turn, step), length)).filter(|&slot| ask.may_go_to(slot, loads))
-    });
+    let drawn = (0..DRAWS)
+        .find_map(|step| entry(below(draw(ask.turn, step), length)).filter(|&slot| ask.may_go_to(slot, loads)));
     if drawn.is_some() {
         return drawn;
     }
