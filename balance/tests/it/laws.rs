@@ -85,7 +85,8 @@ proptest! {
     ) {
         let selector = fleet.selector(policy);
         let mut tried = Vec::new();
-        for turn in turn.. {
+        // Bounded, so that a selector that repeats itself fails instead of going on for ever.
+        for turn in turn..=turn + fleet.0.len() as u64 {
             let Some(picked) = selector.pick(&Ask { turn, key, tried: &tried }, &fleet) else { break };
             tried.push(picked);
         }
