@@ -61,13 +61,15 @@ impl Ring {
 
         let full = || sorted.iter().map(|(_, it)| u64::from(virtual_nodes.get()) * u64::from(it.weight.get()));
         let mut halvings = 0;
-        while full().map(|places| (places >> halvings).max(1)).sum::<u64>() > LIMIT {
+        let mut total: u64 = full().sum();
+        while total > LIMIT {
             halvings += 1;
+            total = full().map(|places| (places >> halvings).max(1)).sum();
         }
         // A rank in order of identity settles two places at one position; a slot would bring the order of listing in.
-        let mut places: Vec<(u64, u16)> = Vec::new();
+        let mut places: Vec<(u64, u16)> = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
         let mut text = String::new();
-        for ((rank, (_, endpoint)), count) in (0..).zip(&sorted).zip(full()) {
+        for ((rank, (_, endpoint)), count) in (0..=u16::MAX).zip(&sorted).zip(full()) {
             for place in 0..(count >> halvings).max(1) {
                 text.clear();
                 // Writing to a String cannot fail; were a place to go missing, the ring would still be whole.
@@ -148,4 +150,67 @@ fn index(positions: &[u64]) -> (Box<[u32]>, u32) {
         table.push(passed);
     }
     (table.into_boxed_slice(), shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Endpoint, Weight};
+
+    fn built(weights: impl Iterator<Item = u16>, virtual_nodes: u16) -> Ring {
+        let endpoint =
+            |(index, weight)| Endpoint { identity: format!("e{index}").into(), weight: Weight::new(weight).unwrap() };
+        let endpoints = Endpoints::new(weights.enumerate().map(endpoint).collect()).unwrap();
+        Ring::build(&endpoints, VirtualNodes::new(virtual_nodes).unwrap())
+    }
+
+    fn places_of(ring: &Ring, index: u16) -> usize {
+        ring.owners.iter().filter(|&&owner| owner == Slot::new(index)).count()
+    }
+
+    #[test]
+    fn an_endpoint_has_virtual_nodes_times_weight_places() {
+        let ring = built([3, 1].into_iter(), 160);
+        assert_eq!((places_of(&ring, 0), places_of(&ring, 1)), (480, 160));
+    }
+
+    #[test]
+    fn a_thousand_endpoints_of_the_heaviest_weight_stay_within_the_limit_and_keep_their_proportions() {
+        let ring = built((0..1000).map(|index| if index == 0 { 500 } else { 1000 }), 160);
+        assert!((1 << 19..=1 << 20).contains(&ring.owners.len()), "{} places", ring.owners.len());
+        assert_eq!((places_of(&ring, 0), places_of(&ring, 1)), (312, 625));
+    }
+
+    #[test]
+    fn every_endpoint_keeps_a_place_when_counts_are_halved() {
+        let ring = built((0..u16::MAX).map(|index| if index % 2 == 0 { 1 } else { 1000 }), 1000);
+        let mut held = vec![false; usize::from(u16::MAX)];
+        ring.owners.iter().for_each(|owner| held[owner.index()] = true);
+        assert!(held.into_iter().all(|held| held));
+        assert!(ring.owners.len() <= 1 << 20);
+    }
+
+    #[test]
+    fn the_index_finds_what_a_search_of_all_places_finds() {
+        for ring in [built([1].into_iter(), 1), built([1, 1].into_iter(), 2), built([2, 7, 1].into_iter(), 160)] {
+            let edges = ring.positions.iter().flat_map(|&at| [at.wrapping_sub(1), at, at.wrapping_add(1)]);
+            for key in edges.chain((0..10_000).map(fair::mix)).chain([0, u64::MAX]) {
+                assert_eq!(ring.place(KeyHash(key)), ring.positions.partition_point(|&at| at < key));
+            }
+        }
+    }
+
+    #[test]
+    fn the_heaviest_laden_of_a_handful_of_endpoints_has_less_than_a_fifth_more_than_the_mean() {
+        for count in 2..=8_u16 {
+            let ring = built((0..count).map(|_| 1), 160);
+            let mut hits = vec![0_u32; usize::from(count)];
+            for key in 0..40_000 {
+                let at = ring.place(KeyHash(fair::mix(key))) % ring.owners.len();
+                hits[ring.owners[at].index()] += 1;
+            }
+            let most = f64::from(*hits.iter().max().unwrap()) * f64::from(count) / 40_000.0;
+            assert!(most < 1.2, "{count} endpoints: {most:.2}");
+        }
+    }
 }

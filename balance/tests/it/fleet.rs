@@ -1,0 +1,108 @@
+//! Endpoints with their state, written down: what a test picks from.
+
+use proptest::prelude::*;
+use weir_balance::{Ask, Endpoint, Endpoints, KeyHash, Loads, Policy, Selector, Slot, VirtualNodes, Weight};
+
+/// One endpoint and its state.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) identity: String,
+    pub(crate) weight: u16,
+    pub(crate) admits: bool,
+    pub(crate) in_flight: u32,
+}
+
+/// A list of endpoints, which is also their loads.
+#[derive(Clone, Debug)]
+pub(crate) struct Fleet(pub(crate) Vec<Member>);
+
+impl Fleet {
+    /// Idle endpoints of these weights, all admitting.
+    pub(crate) fn weighing(weights: &[u16]) -> Self {
+        let member = |(index, &weight)| Member {
+            identity: format!("10.0.{}.{}:3000", index / 250, 1 + index % 250),
+            weight,
+            admits: true,
+            in_flight: 0,
+        };
+        Self(weights.iter().enumerate().map(member).collect())
+    }
+
+    /// The same without these admitting.
+    pub(crate) fn ejecting(mut self, ejected: &[usize]) -> Self {
+        for &index in ejected {
+            self.0[index].admits = false;
+        }
+        self
+    }
+
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        let endpoint = |member: &Member| Endpoint {
+            identity: member.identity.as_str().into(),
+            weight: Weight::new(member.weight).unwrap(),
+        };
+        Endpoints::new(self.0.iter().map(endpoint).collect()).unwrap()
+    }
+
+    pub(crate) fn selector(&self, policy: Policy) -> Selector {
+        Selector::build(&policy, &self.endpoints())
+    }
+
+    pub(crate) fn identity(&self, slot: Slot) -> &str {
+        &self.0[slot.index()].identity
+    }
+
+    /// How often each endpoint is picked by these asks.
+    pub(crate) fn hits(&self, selector: &Selector, asks: impl Iterator<Item = (u64, Option<KeyHash>)>) -> Vec<u32> {
+        let mut hits = vec![0; self.0.len()];
+        for (turn, key) in asks {
+            let slot = selector.pick(&Ask { turn, key, tried: &[] }, self).unwrap();
+            hits[slot.index()] += 1;
+        }
+        hits
+    }
+}
+
+impl Loads for Fleet {
+    fn admits(&self, slot: Slot) -> bool {
+        self.0[slot.index()].admits
+    }
+    fn in_flight(&self, slot: Slot) -> u32 {
+        self.0[slot.index()].in_flight
+    }
+}
+
+pub(crate) fn slot(index: usize) -> Slot {
+    Slot::new(u16::try_from(index).unwrap())
+}
+
+pub(crate) fn ring(virtual_nodes: u16) -> Policy {
+    Policy::ConsistentHash { virtual_nodes: VirtualNodes::new(virtual_nodes).unwrap() }
+}
+
+pub(crate) fn any_ring() -> impl Strategy<Value = Policy> {
+    prop_oneof![Just(Policy::IpHash), prop::sample::select(vec![1, 2, 40, 160]).prop_map(ring)]
+}
+
+pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
+    prop_oneof![Just(Policy::RoundRobin), Just(Policy::Weighted), Just(Policy::LeastConnections), any_ring().boxed(),]
+}
+
+/// Up to `most` endpoints in any state; an eighth of the fleets have hardly one that admits.
+pub(crate) fn any_fleet(most: usize) -> impl Strategy<Value = Fleet> {
+    let admits = prop_oneof![4 => Just(0.7), 3 => Just(1.0), 1 => Just(0.03)];
+    admits.prop_flat_map(move |admits| {
+        let member = (any::<u32>(), 1_u16..=20, prop::bool::weighted(admits), 0_u32..4);
+        prop::collection::hash_map("[a-z0-9.:]{1,12}", member, 0..=most).prop_map(|members| {
+            // The order of a hash map is not reproducible; that of the random numbers is.
+            let mut members: Vec<_> = members.into_iter().collect();
+            members.sort_by(|(a_name, a), (b_name, b)| (a.0, a_name).cmp(&(b.0, b_name)));
+            let member = |(identity, (_, weight, admits, in_flight))| Member { identity, weight, admits, in_flight };
+            Fleet(members.into_iter().map(member).collect())
+        })
+    })
+}
+
+pub(crate) fn any_key() -> impl Strategy<Value = Option<KeyHash>> {
+    prop::option::weighted(0.8, any::<u64>().prop_map(KeyHash))
+}
