@@ -49,6 +49,9 @@ pub const CONNECT_TIMEOUT: Millis = Millis::from_secs(3);
 pub const READ_TIMEOUT: Millis = Millis::from_secs(60);
 /// `route.timeout.write`: nginx's `proxy_send_timeout`.
 pub const WRITE_TIMEOUT: Millis = Millis::from_secs(60);
+/// `route.timeout.idle`: nginx's `keepalive_timeout` for its upstreams. An endpoint that closes earlier is no harm: a
+/// connection that turns out closed is replaced without blame.
+pub const ENDPOINT_IDLE_TIMEOUT: Millis = Millis::from_secs(60);
 /// `route.timeout.total`: longer than three tries of one read timeout each, short enough that a forgotten request ends.
 pub const TOTAL_TIMEOUT: Millis = Millis::from_secs(300);
 /// `route.retry.tries`: a first try, one more, and one for the case that two endpoints went down together.

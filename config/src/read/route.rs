@@ -32,7 +32,7 @@ pub(crate) static BODY: Spec = Spec {
 };
 pub(crate) static TIMEOUT: Spec = Spec {
     header: "[route.timeout]",
-    keys: &[&CONNECT, &READ, &WRITE, &TOTAL],
+    keys: &[&CONNECT, &READ, &WRITE, &IDLE, &TOTAL],
     later: &[],
     example: "timeout = { total = \"30s\" }",
     about: "Deadlines towards the endpoint; a passed one is answered 504.",
@@ -120,6 +120,12 @@ static WRITE: Key<Duration, Otherwise<Millis>> = Key {
     kind: DEADLINE,
     absent: Otherwise(defaults::WRITE_TIMEOUT),
     meaning: "Longest that a write may wait for the endpoint to read.",
+};
+static IDLE: Key<Duration, Otherwise<Millis>> = Key {
+    name: "idle",
+    kind: DEADLINE,
+    absent: Otherwise(defaults::ENDPOINT_IDLE_TIMEOUT),
+    meaning: "How long an unused connection to the endpoint is kept.",
 };
 static TOTAL: Key<Duration, Otherwise<Millis>> = Key {
     name: "total",
@@ -286,6 +292,7 @@ fn read_timeouts(section: &Section<'_>, sink: &mut Sink) -> Result<Timeouts, Rep
     let connect = section.take(&CONNECT, sink);
     let read = section.take(&READ, sink);
     let write = section.take(&WRITE, sink);
+    let idle = section.take(&IDLE, sink);
     let total = section.take(&TOTAL, sink);
     let connect = match (connect?, total?) {
         (Some(connect), total) if connect > total => {
@@ -295,7 +302,7 @@ fn read_timeouts(section: &Section<'_>, sink: &mut Sink) -> Result<Timeouts, Rep
         (Some(connect), _) => Ok(connect),
         (None, total) => Ok(defaults::CONNECT_TIMEOUT.min(total)),
     };
-    Ok(Timeouts { connect: connect?, read: read?, write: write?, total: total? })
+    Ok(Timeouts { connect: connect?, read: read?, write: write?, idle: idle?, total: total? })
 }
 
 fn read_retry(section: &Section<'_>, sink: &mut Sink) -> Result<RetryRules, Reported> {
