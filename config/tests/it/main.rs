@@ -4,4 +4,5 @@
 
 mod cases;
 mod documents;
+mod mutations;
 mod values;
