@@ -213,7 +213,7 @@ pub(super) struct RouteRead {
     pub(super) settings: Result<Route, Reported>,
     /// Host and path, when both are legal.
     pub(super) matches: Option<(Option<Box<str>>, Box<str>)>,
-    /// Where two routes of one host and path differ for the reader: the path, else the header.
+    /// Where a twin of it is reported: the path, or the header when no path is written.
     pub(super) span: Range<usize>,
 }
 
