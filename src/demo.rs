@@ -12,7 +12,7 @@ use crate::run::{self, RunError};
 use crate::signals::Signals;
 
 /// The photo that the printed command posts, from the project's root.
-const PHOTO: &str = "optimizer/photos/life-100k.jpg";
+const PHOTO: &str = "optimizer/photos/life.jpg";
 
 /// Runs the demo until a signal.
 pub(crate) fn blocking(listen: SocketAddr, admin: SocketAddr, optimizers: u8) -> Result<(), RunError> {

@@ -1,1 +1,16 @@
 //! Where endpoints come from and whether they answer.
+//!
+//! [`assemble`] turns a configuration into a whole snapshot; [`Health::run`] probes the endpoints of whichever snapshot
+//! is current. Neither publishes by itself: whoever holds the [`weir_snapshot::Publisher`] does.
+
+mod assemble;
+mod health;
+mod lives;
+pub mod observe;
+mod pace;
+mod probe;
+mod watch;
+
+pub use assemble::{AssembleError, assemble};
+pub use health::Health;
+pub use lives::Lives;

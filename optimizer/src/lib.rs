@@ -1,1 +1,31 @@
 //! The image service being balanced: draws a watermark.
+//!
+//! In: `POST /optimize` with the bytes of a JPEG, PNG or WebP as the body, or as the field `file` of
+//! `multipart/form-data`. Out: the same picture with a mark, in the same format unless asked otherwise.
+//! Cost: one decode and one encode, on one of a bounded number of workers.
+//!
+//! | query | meaning | default |
+//! |---|---|---|
+//! | `text` | what the mark says, up to 256 characters of the embedded font | `NWS` |
+//! | `position` | `tl tc tr cl cc cr bl bc br`: top, centre, bottom; left, centre, right; or `tile` | `br` |
+//! | `opacity` | 0 to 1 | `0.5` |
+//! | `size` | height of the text: a share of the width, or pixels as `24px`; a mark that would not fit is made to fit | `0.05` |
+//! | `margin` | distance to the edges, and around each tile: a share of the width, or pixels | `0.02` |
+//! | `color` | `rrggbb` | `ffffff` |
+//! | `rotate` | degrees clockwise | `0` |
+//! | `format` | `jpeg`, `png`, `webp`; `auto` follows the `Accept` header | that of the input |
+//! | `quality` | 1 to 100, for lossy formats; makes a lossless WebP lossy | about that of the input |
+//!
+//! Besides: `GET /healthz` (200, or 503 while draining) and `GET /metrics` (Prometheus text). A refusal is JSON,
+//! `{"error": "a sentence", "reason": "a label"}`; the statuses are in [`Refusal::status_and_label`].
+//!
+//! [`kernel`] is the pure core, bytes and a [`plan::Plan`] in, bytes out; [`Optimizer`] is the HTTP shell around it.
+//! Several [`Optimizer`]s live in one process without sharing anything but the processor.
+
+pub mod kernel;
+pub mod plan;
+mod refusal;
+mod shell;
+
+pub use refusal::Refusal;
+pub use shell::{Optimizer, Options};

@@ -224,6 +224,11 @@ impl Raw {
         !matches!(heard, Err(error) if error.kind() == ErrorKind::TimedOut)
     }
 
+    /// What was received and not yet read as part of an answer; it stays there.
+    pub fn received(&self) -> &[u8] {
+        &self.wire.buffer
+    }
+
     /// What was received and not yet read as part of an answer.
     pub fn rest(&mut self) -> Vec<u8> {
         self.wire.buffer.split().to_vec()

@@ -1,0 +1,44 @@
+//! The metrics that discovery writes. Labels come from configuration only.
+#![expect(clippy::disallowed_macros, reason = "metrics are written here")]
+
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
+use weir_snapshot::{Member, Snapshot};
+
+const EJECTIONS: &str = "weir_ejections_total";
+const PROBES: &str = "weir_probes_total";
+const UP: &str = "weir_endpoint_up";
+
+/// Says what the metrics of this crate mean. Once, after the recorder was installed.
+pub fn describe() {
+    describe_counter!(EJECTIONS, "Times that an endpoint was ejected, by whose failure it was that did it.");
+    describe_counter!(PROBES, "Probes, by what they found.");
+    describe_gauge!(UP, "Whether an endpoint is healthy (1) or ejected (0).");
+}
+
+/// Writes the state of every endpoint of this snapshot; for whoever is about to render the metrics.
+///
+/// Read at that moment rather than written at each change, since probes and exchanges both change it.
+pub fn refresh(snapshot: &Snapshot) {
+    for pool in &snapshot.pools {
+        for member in pool.members() {
+            let up = if member.live.is_ejected() { 0.0 } else { 1.0 };
+            gauge!(UP, labels(pool.service(), member)).set(up);
+        }
+    }
+}
+
+pub(crate) fn probed(service: &str, member: &Member, result: &'static str) {
+    let mut labels = labels(service, member);
+    labels.push(Label::from_static_parts("result", result));
+    counter!(PROBES, labels).increment(1);
+}
+
+pub(crate) fn ejected_by_probe(service: &str, member: &Member) {
+    let mut labels = labels(service, member);
+    labels.push(Label::from_static_parts("cause", "probe"));
+    counter!(EJECTIONS, labels).increment(1);
+}
+
+fn labels(service: &str, member: &Member) -> Vec<Label> {
+    vec![Label::new("service", service.to_owned()), Label::new("endpoint", member.label.to_string())]
+}

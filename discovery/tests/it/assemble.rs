@@ -1,0 +1,118 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use weir_balance::{EndpointsError, Policy, Slot, Weight};
+use weir_config::Config;
+use weir_discovery::{AssembleError, Lives, assemble};
+use weir_snapshot::{Moment, Snapshot};
+
+use crate::support::{config, route, service, unprobed};
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+fn one_service(ports: &[u16]) -> Config {
+    let addresses: Vec<_> = ports.iter().copied().map(address).collect();
+    config(vec![route(None, "/", "s")], vec![service("s", &addresses, unprobed())])
+}
+
+fn eject(snapshot: &Snapshot, index: usize) {
+    let pool = &snapshot.pools[0];
+    for _ in 0..3 {
+        pool.members()[index].live.failed(Moment::default(), pool.health());
+    }
+}
+
+fn ejected(snapshot: &Snapshot) -> Vec<bool> {
+    snapshot.pools[0].members().iter().map(|member| member.live.is_ejected()).collect()
+}
+
+#[test]
+fn a_snapshot_is_what_the_configuration_says() {
+    let mut weighted = service("w", &[address(1), address(2)], unprobed());
+    weighted.policy = Policy::Weighted;
+    weighted.endpoints[0].weight = Weight::new(5).unwrap();
+    weighted.endpoints[1].drain = true;
+    let routes = vec![route(None, "/", "s"), route(Some("img.example.org"), "/optimize", "w")];
+    let config = config(routes, vec![service("s", &[address(1)], unprobed()), weighted]);
+
+    let snapshot = assemble(&config, &mut Lives::new()).unwrap();
+
+    let route = snapshot.routes.find(Some("img.example.org:80"), b"/optimize/1").unwrap();
+    assert_eq!(&*route.name, "img.example.org/optimize");
+    assert!(Arc::ptr_eq(&route.pool, snapshot.pool("w").unwrap()));
+    assert_eq!(*route.pool.policy(), Policy::Weighted);
+    let members: Vec<_> = route.pool.members().iter().map(|m| (&*m.label, m.weight.get(), m.drained)).collect();
+    assert_eq!(members, [("127.0.0.1:1", 5, false), ("127.0.0.1:2", 1, true)]);
+    assert_eq!(&*snapshot.routes.find(None, b"/x").unwrap().name, "/");
+}
+
+#[test]
+fn revisions_grow() {
+    let mut lives = Lives::new();
+    let revisions: Vec<_> = (0..3).map(|_| assemble(&one_service(&[1]), &mut lives).unwrap().revision).collect();
+    assert_eq!(revisions, [1, 2, 3]);
+}
+
+#[test]
+fn an_endpoint_keeps_its_verdict_and_its_exchanges_whatever_its_weight_and_place() {
+    let mut lives = Lives::new();
+    let old = assemble(&one_service(&[1, 2]), &mut lives).unwrap();
+    eject(&old, 0);
+    let lease = old.pools[0].lease(Moment::default(), None, &[Slot::new(0)]).unwrap();
+    let mut config = one_service(&[3, 2, 1]);
+    config.services[0].policy = Policy::Weighted;
+    config.services[0].endpoints[2].weight = Weight::new(7).unwrap();
+
+    let new = assemble(&config, &mut lives).unwrap();
+
+    assert_eq!(ejected(&new), [false, false, true]);
+    let in_flight: Vec<_> = new.pools[0].members().iter().map(|member| member.live.in_flight()).collect();
+    assert_eq!(in_flight, [0, 1, 0]);
+    drop(lease);
+}
+
+#[test]
+fn one_address_in_two_services_is_two_endpoints() {
+    let mut lives = Lives::new();
+    let services = vec![service("a", &[address(1)], unprobed()), service("b", &[address(1)], unprobed())];
+    let snapshot = assemble(&config(Vec::new(), services), &mut lives).unwrap();
+    eject(&snapshot, 0);
+    assert!(snapshot.pools[0].all_ejected());
+    assert!(!snapshot.pools[1].all_ejected());
+}
+
+#[test]
+fn a_reload_goes_on_in_the_cycle_and_with_the_retry_budget() {
+    let mut lives = Lives::new();
+    let old = assemble(&one_service(&[1, 2, 3]), &mut lives).unwrap();
+    let first = old.pools[0].lease(Moment::default(), None, &[]).unwrap().slot();
+    let new = assemble(&one_service(&[1, 2, 3]), &mut lives).unwrap();
+    let second = new.pools[0].lease(Moment::default(), None, &[]).unwrap().slot();
+    assert_ne!(first, second);
+    assert!(Arc::ptr_eq(&old.routes.routes()[0].budget, &new.routes.routes()[0].budget));
+}
+
+#[test]
+fn an_endpoint_that_went_is_remembered_while_something_holds_it_and_then_forgotten() {
+    let mut lives = Lives::new();
+    let old = assemble(&one_service(&[1, 2]), &mut lives).unwrap();
+    eject(&old, 1);
+    let held = old.pools[0].lease(Moment::default(), None, &[]);
+    assemble(&one_service(&[1]), &mut lives).unwrap();
+    assert_eq!(ejected(&assemble(&one_service(&[1, 2]), &mut lives).unwrap()), [false, true]);
+
+    drop(held);
+    drop(old);
+    assemble(&one_service(&[1]), &mut lives).unwrap();
+    assert_eq!(ejected(&assemble(&one_service(&[1, 2]), &mut lives).unwrap()), [false, false]);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_refused_with_the_reason() {
+    let twice = assemble(&one_service(&[1, 1]), &mut Lives::new());
+    assert!(matches!(twice, Err(AssembleError::Endpoints { source: EndpointsError::Twice { .. }, .. })));
+    let nowhere = assemble(&config(vec![route(None, "/", "t")], Vec::new()), &mut Lives::new());
+    assert_eq!(nowhere.unwrap_err().to_string(), "route `/` leads to service `t`, which is not configured");
+}

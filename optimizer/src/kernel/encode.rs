@@ -1,0 +1,119 @@
+//! Pixels to file.
+//!
+//! In: a picture, the header of the file it came from, the format wanted. Out: the file.
+//! Cost: the encoder's, which is most of the work for a JPEG.
+//! Lossy stays lossy and lossless stays lossless: a WebP is written lossless only from a lossless input and when no
+//! quality is asked for, since the pixels of a photo take ten times the bytes without loss.
+
+use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
+
+use super::decode::Picture;
+use super::{Format, Header, webp_file};
+use crate::plan::Quality;
+use crate::refusal::Refusal;
+
+/// libwebp's scale is not libjpeg's: this is about what 85 is there.
+const WEBP_QUALITY: f32 = 80.0;
+/// Ground under what was transparent, in a format without transparency: paper.
+const GROUND: u32 = 255;
+
+/// Refuses a picture that `target` cannot hold, before any work is done for it.
+pub(super) fn fits(header: &Header, target: Format) -> Result<(), Refusal> {
+    let Header { width, height, .. } = *header;
+    let side = target.longest_side();
+    if width.max(height) > side {
+        return Err(Refusal::TooLargeFor { format: target, side, width, height });
+    }
+    Ok(())
+}
+
+/// Writes `picture` as `target`.
+pub(super) fn encode(
+    picture: Picture,
+    header: &Header,
+    target: Format,
+    quality: Option<Quality>,
+) -> Result<Vec<u8>, Refusal> {
+    let Picture { pixels, icc } = picture;
+    let mut out = Vec::new();
+    match target {
+        Format::Jpeg => {
+            let quality = quality.or(header.quality).unwrap_or(Quality::DEFAULT).get();
+            write(JpegEncoder::new_with_quality(&mut out, quality), &without_alpha(pixels), icc)?;
+        }
+        Format::Png => write(PngEncoder::new(&mut out), &pixels, icc)?,
+        Format::WebP if !header.lossy && quality.is_none() => {
+            write(WebPEncoder::new_lossless(&mut out), &of_8_bits(pixels), icc)?;
+        }
+        Format::WebP => {
+            let own = header.quality.map_or(WEBP_QUALITY, |own| f32::from(own.get()).min(WEBP_QUALITY));
+            out = lossy_webp(pixels, icc, quality.map_or(own, |quality| f32::from(quality.get())))?;
+        }
+    }
+    Ok(out)
+}
+
+fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, icc: Option<Vec<u8>>) -> Result<(), Refusal> {
+    if let Some(icc) = fitting(icc, pixels)
+        && encoder.set_icc_profile(icc).is_err()
+    {
+        return Err(Refusal::Internal { why: "its encoder takes no colour profile".to_owned() });
+    }
+    pixels.write_with_encoder(encoder).map_err(|error| Refusal::Internal { why: error.to_string() })
+}
+
+fn lossy_webp(pixels: DynamicImage, icc: Option<Vec<u8>>, quality: f32) -> Result<Vec<u8>, Refusal> {
+    let (width, height) = (pixels.width(), pixels.height());
+    let icc = fitting(icc, &pixels);
+    let file = if pixels.color().has_alpha() {
+        webp::Encoder::from_rgba(&pixels.into_rgba8(), width, height).encode_simple(false, quality)
+    } else {
+        webp::Encoder::from_rgb(&pixels.into_rgb8(), width, height).encode_simple(false, quality)
+    };
+    let file = file.map_err(|error| Refusal::Internal { why: format!("libwebp says {error:?}") })?;
+    match icc {
+        Some(icc) => webp_file::with_profile(&file, &icc, width, height),
+        None => Ok(file.to_vec()),
+    }
+}
+
+/// The profile, if it is for pixels of this kind. A CMYK profile of a JPEG is not, once the pixels are RGB.
+fn fitting(icc: Option<Vec<u8>>, pixels: &DynamicImage) -> Option<Vec<u8>> {
+    let space: &[u8] = if pixels.color().has_color() { b"RGB " } else { b"GRAY" };
+    icc.filter(|icc| icc.get(16..20) == Some(space))
+}
+
+fn of_8_bits(pixels: DynamicImage) -> DynamicImage {
+    match pixels {
+        DynamicImage::ImageLuma16(_) => pixels.into_luma8().into(),
+        DynamicImage::ImageLumaA16(_) => pixels.into_luma_alpha8().into(),
+        DynamicImage::ImageRgb16(_) => pixels.into_rgb8().into(),
+        DynamicImage::ImageRgba16(_) => pixels.into_rgba8().into(),
+        other => other,
+    }
+}
+
+/// Lays what is transparent on white, in 8 bits.
+fn without_alpha(pixels: DynamicImage) -> DynamicImage {
+    match of_8_bits(pixels) {
+        DynamicImage::ImageLumaA8(image) => {
+            let flat = image.pixels().map(|pixel| laid(pixel.0[0], pixel.0[1])).collect();
+            GrayImage::from_raw(image.width(), image.height(), flat).unwrap_or_default().into()
+        }
+        DynamicImage::ImageRgba8(image) => {
+            let flat = image.pixels().flat_map(|pixel| {
+                let [r, g, b, a] = pixel.0;
+                [laid(r, a), laid(g, a), laid(b, a)]
+            });
+            RgbImage::from_raw(image.width(), image.height(), flat.collect()).unwrap_or_default().into()
+        }
+        other => other,
+    }
+}
+
+fn laid(sample: u8, alpha: u8) -> u8 {
+    let alpha = u32::from(alpha);
+    let mixed = (u32::from(sample) * alpha + GROUND * (255 - alpha) + 127) / 255;
+    u8::try_from(mixed).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,179 @@
+//! The segments of a JPEG: markers, frame, quantisation tables.
+//!
+//! In: a file. Out: its segments in order; the frame; the quality it was written with. Cost: O(segments).
+//! Entropy-coded data is not a segment: `huffman` reads it and tells where it ends.
+//! Source: ITU-T T.81, annex B.
+
+use super::Format;
+use crate::plan::Quality;
+use crate::refusal::Refusal;
+
+pub(super) const DHT: u8 = 0xc4;
+pub(super) const EOI: u8 = 0xd9;
+pub(super) const SOS: u8 = 0xda;
+pub(super) const DQT: u8 = 0xdb;
+pub(super) const DRI: u8 = 0xdd;
+
+/// A [`Refusal::Corrupt`] about a JPEG.
+pub(super) fn corrupt(why: &str) -> Refusal {
+    Refusal::Corrupt { format: Format::Jpeg, why: why.to_owned() }
+}
+
+/// A [`Refusal::Truncated`] about a JPEG.
+pub(super) fn truncated(at: &'static str) -> Refusal {
+    Refusal::Truncated { format: Format::Jpeg, at }
+}
+
+/// One marker and what belongs to it; the body of [`EOI`] is empty.
+pub(super) struct Segment<'a> {
+    pub(super) marker: u8,
+    pub(super) body: &'a [u8],
+}
+
+/// Goes through the segments of a file.
+pub(super) struct Segments<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Segments<'a> {
+    /// `bytes` starts with a start-of-image marker.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes.get(2..).unwrap_or_default() }
+    }
+
+    /// What comes after the last segment: entropy-coded data, after [`SOS`].
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Goes on at `rest`, the end of the entropy-coded data.
+    pub(super) fn resume(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
+    /// The next segment. Stray bytes before a marker are skipped, as all decoders do.
+    pub(super) fn next(&mut self) -> Result<Segment<'a>, Refusal> {
+        loop {
+            let ends = || truncated("it ends before its end marker");
+            let at = self.rest.iter().position(|byte| *byte == 0xff).ok_or_else(ends)?;
+            let fill = self.rest[at..].iter().position(|byte| *byte != 0xff).ok_or_else(ends)?;
+            let marker = self.rest[at + fill];
+            let after = &self.rest[at + fill + 1..];
+            self.rest = after;
+            match marker {
+                // Stuffing, restarts and reserved markers carry nothing.
+                0x00 | 0x01 | 0xd0..=0xd8 => {}
+                EOI => return Ok(Segment { marker, body: &[] }),
+                _ => {
+                    let (length, _) = after.split_first_chunk::<2>().ok_or_else(ends)?;
+                    let length = usize::from(u16::from_be_bytes(*length));
+                    if length < 2 {
+                        return Err(corrupt("a segment is shorter than its own length field"));
+                    }
+                    let body = after.get(2..length).ok_or_else(ends)?;
+                    self.rest = &after[length..];
+                    return Ok(Segment { marker, body });
+                }
+            }
+        }
+    }
+}
+
+/// One component of the frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Component {
+    pub(super) id: u8,
+    /// Horizontal sampling factor, 1..=4.
+    pub(super) across: u32,
+    /// Vertical sampling factor, 1..=4.
+    pub(super) down: u32,
+    /// Index of its quantisation table.
+    pub(super) quantiser: u8,
+}
+
+/// What a start-of-frame segment says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) progressive: bool,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    components: [Component; 4],
+    count: usize,
+}
+
+/// Whether this marker starts a frame, of any coding process.
+pub(super) fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, DHT | 0xc8 | 0xcc)
+}
+
+impl Frame {
+    /// Reads the frame of `marker`.
+    pub(super) fn parse(marker: u8, body: &[u8]) -> Result<Self, Refusal> {
+        let unsupported = |what: &str| Err(Refusal::Unsupported { what: format!("a JPEG with {what}") });
+        match marker {
+            0xc0..=0xc2 => {}
+            0xc3 | 0xc7 => return unsupported("lossless coding"),
+            0xc5 | 0xc6 => return unsupported("hierarchical coding"),
+            _ => return unsupported("arithmetic coding"),
+        }
+        let Some(([precision, h0, h1, w0, w1, count], listed)) = body.split_first_chunk::<6>() else {
+            return Err(corrupt("its frame header is too short"));
+        };
+        if *precision != 8 {
+            return unsupported("more than 8 bits a sample");
+        }
+        let height = u32::from(u16::from_be_bytes([*h0, *h1]));
+        if height == 0 {
+            return unsupported("its height after its data");
+        }
+        let count = usize::from(*count);
+        if !matches!(count, 1 | 3 | 4) {
+            return unsupported("neither one, three nor four components");
+        }
+        if listed.len() < 3 * count {
+            return Err(corrupt("its frame header is too short"));
+        }
+        let mut components = [Component::default(); 4];
+        for (component, listed) in components.iter_mut().zip(listed.chunks_exact(3)).take(count) {
+            let (across, down) = (u32::from(listed[1] >> 4), u32::from(listed[1] & 15));
+            if !(1..=4).contains(&across) || !(1..=4).contains(&down) {
+                return Err(corrupt("a sampling factor is not between 1 and 4"));
+            }
+            *component = Component { id: listed[0], across, down, quantiser: listed[2] };
+        }
+        let width = u32::from(u16::from_be_bytes([*w0, *w1]));
+        Ok(Self { progressive: marker == 0xc2, width, height, components, count })
+    }
+
+    pub(super) fn components(&self) -> &[Component] {
+        &self.components[..self.count]
+    }
+}
+
+/// Notes the sum of each quantisation table of a DQT segment, which is all the quality estimate needs.
+pub(super) fn quantisation(mut body: &[u8], sums: &mut [Option<u32>; 4]) -> Result<(), Refusal> {
+    while let Some((head, rest)) = body.split_first() {
+        let wide = head >> 4 != 0;
+        let length = if wide { 128 } else { 64 };
+        let (Some(table), Some(slot)) = (rest.get(..length), sums.get_mut(usize::from(head & 15))) else {
+            return Err(corrupt("a quantisation table is incomplete"));
+        };
+        *slot = Some(if wide {
+            table.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum()
+        } else {
+            table.iter().copied().map(u32::from).sum()
+        });
+        body = &rest[length..];
+    }
+    Ok(())
+}
+
+/// The quality whose luminance table in libjpeg has about this sum.
+///
+/// Exact to a step or two for files written with scaled standard tables, which is nearly all.
+/// Source: `jpeg_quality_scaling` of libjpeg turned round; the sum of the standard table (T.81, table K.1) is 3,685.
+pub(super) fn quality(sum: u32) -> Quality {
+    let percent = (u64::from(sum) * 100).div_ceil(3_685).max(1);
+    let quality = if percent <= 100 { (200 - percent) / 2 } else { 5_000 / percent };
+    Quality::near(u8::try_from(quality).unwrap_or(1))
+}

@@ -1,0 +1,227 @@
+//! Answers one request.
+//!
+//! In: a request. Out: a response, always. Cost: routing is two comparisons; the rest is the work.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, EXPECT, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::body::{self, Received};
+use super::work::Stopwatch;
+use super::{Shared, accept, metrics};
+use crate::kernel::{Format, Header, KERNEL_VERSION, Stage};
+use crate::plan::{FormatAsk, Plan};
+use crate::refusal::Refusal;
+
+const X_OPTIMIZER: HeaderName = HeaderName::from_static("x-optimizer");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// When a refused client may come back: the queue turns over in about this time.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers `request`. Never fails; what goes wrong is an answer too.
+pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let (head, mut body) = request.into_parts();
+    let (mut answer, reason) = match route(&shared, &head, &mut body).await {
+        Ok(answer) => (answer, "ok"),
+        Err(refusal) => {
+            // A client that waits for `100 Continue` has sent nothing yet, and one that stopped sends no more.
+            let silent = matches!(refusal, Refusal::SlowBody { .. } | Refusal::BodyAborted);
+            if !body.is_end_stream() && !silent && !head.headers.contains_key(EXPECT) {
+                tokio::spawn(body::linger(body));
+            }
+            (refused(&refusal), refusal.status_and_label().1)
+        }
+    };
+    if !matches!(head.uri.path(), "/healthz" | "/metrics") {
+        shared.metrics.answered(answer.status().as_u16(), reason);
+    }
+    let headers = answer.headers_mut();
+    // The id was checked when the optimizer was made, so this is always a header value.
+    if let Ok(id) = HeaderValue::from_str(&shared.id) {
+        headers.insert(X_OPTIMIZER, id);
+    }
+    if shared.draining.load(Relaxed) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
+}
+
+async fn route(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
+    let wrong_method = |path, allow| Refusal::Method { path, allow, method: head.method.to_string() };
+    let reads = head.method == Method::GET || head.method == Method::HEAD;
+    match head.uri.path() {
+        "/optimize" if head.method == Method::POST => optimize(shared, head, body).await,
+        "/optimize" => Err(wrong_method("/optimize", "POST")),
+        "/healthz" if reads && shared.draining.load(Relaxed) => Ok(text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
+        "/healthz" if reads => Ok(text(StatusCode::OK, "ok\n")),
+        "/metrics" if reads => Ok(text(StatusCode::OK, metrics::text(shared))),
+        "/healthz" => Err(wrong_method("/healthz", "GET, HEAD")),
+        "/metrics" => Err(wrong_method("/metrics", "GET, HEAD")),
+        path => Err(Refusal::NotFound { path: path.to_owned() }),
+    }
+}
+
+async fn optimize(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
+    let plan = shared.kernel.plan(head.uri.query().unwrap_or_default())?;
+    let Received { image, memory } =
+        body::receive(&head.headers, body, shared.limits.bytes, &shared.body_memory).await?;
+    let header = Header::read(&image, &shared.limits)?;
+    let target = match plan.format {
+        FormatAsk::Keep => header.format,
+        FormatAsk::Is(format) => format,
+        FormatAsk::Auto => accept::choose(accepts(head).as_deref(), &header),
+    };
+    let job = Job { shared: Arc::clone(shared), image, header, plan, target };
+    let varies = job.plan.format == FormatAsk::Auto;
+    let (done, wait) = shared.workers.run(move || job.run()).await?;
+    let Done { output, etag, stages: [decode, draw, encode], bytes_in } = done?;
+    drop(memory);
+    let work = decode + draw + encode;
+    shared.metrics.worked(wait, work, bytes_in, output.len());
+
+    let mut answer = Response::new(Full::new(Bytes::from(output)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(target.media_type()));
+    if varies {
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+    }
+    let timing = timing(&[("wait", wait), ("decode", decode), ("draw", draw), ("encode", encode), ("work", work)]);
+    for (name, value) in [(ETAG, etag), (SERVER_TIMING, timing)] {
+        // Digits, letters and punctuation: always a header value.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    Ok(answer)
+}
+
+/// All `Accept` headers as one, as RFC 9110 allows to read them.
+fn accepts(head: &Parts) -> Option<String> {
+    let values: Vec<_> = head.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(","))
+}
+
+/// One image and what to do with it.
+struct Job {
+    shared: Arc<Shared>,
+    image: Bytes,
+    header: Header,
+    plan: Plan,
+    target: Format,
+}
+
+/// What came of it.
+struct Done {
+    output: Vec<u8>,
+    etag: String,
+    /// Decode, draw, encode.
+    stages: [Duration; 3],
+    bytes_in: usize,
+}
+
+impl Job {
+    fn run(&self) -> Result<Done, Refusal> {
+        let mut watch = Stopwatch::start();
+        let mut stages = [Duration::ZERO; 3];
+        let etag = etag(&self.image, &self.plan, self.target);
+        let mut note = |stage| {
+            stages[match stage {
+                Stage::Decode => 0,
+                Stage::Draw => 1,
+                Stage::Encode => 2,
+            }] = watch.lap();
+        };
+        let output = self.shared.kernel.optimize(&self.image, &self.header, &self.plan, self.target, &mut note)?;
+        Ok(Done { output, etag, stages, bytes_in: self.image.len() })
+    }
+}
+
+/// A strong entity tag: the same for the same answer, from every optimizer with this kernel. Cost: 0.1 ms per MiB.
+fn etag(image: &[u8], plan: &Plan, target: Format) -> String {
+    let mut hash = Xxh3::new();
+    hash.update(KERNEL_VERSION.as_bytes());
+    hash.update(plan.normalised(target).as_bytes());
+    // Ends the options, so that no byte of a text counts as one of the image.
+    hash.update(&[0xff]);
+    hash.update(image);
+    format!("\"{:032x}\"", hash.digest128())
+}
+
+fn timing(stages: &[(&str, Duration)]) -> String {
+    let mut line = String::new();
+    for (name, took) in stages {
+        let comma = if line.is_empty() { "" } else { ", " };
+        // Writing to a string does not fail.
+        if write!(line, "{comma}{name};dur={:.3}", took.as_secs_f64() * 1000.0).is_err() {
+            break;
+        }
+    }
+    line
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let (status, label) = refusal.status_and_label();
+    let body = format!("{{\"error\":{},\"reason\":\"{label}\"}}\n", json(&refusal.to_string()));
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match refusal {
+        Refusal::Method { allow, .. } => {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Refusal::QueueFull | Refusal::BodyMemory => {
+            headers.insert(RETRY_AFTER, RETRY_SECONDS);
+        }
+        _ => {}
+    }
+    answer
+}
+
+/// `text` as a JSON string. Written by hand: it is the only JSON here.
+fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.extend(format!("\\u{:04x}", u32::from(c)).chars()),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_backslashes_and_control_characters_are_escaped_in_json() {
+        assert_eq!(json("a\"b\\c\n\u{85}é"), r#""a\"b\\c\u000a\u0085é""#);
+    }
+}
