@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::case::Case;
-use crate::error::BenchError;
+use crate::error::{BenchError, chain};
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::Kind;
@@ -32,7 +32,7 @@ enum Command {
     /// CPU time per request: proxies in turns on one core, load and endpoint on another
     Overhead {
         #[command(flatten)]
-        proxies: Proxies,
+        chosen: Chosen,
         /// Turns of each proxy
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
         rounds: u16,
@@ -58,7 +58,7 @@ enum Command {
     /// Memory per idle keep-alive connection
     Idle {
         #[command(flatten)]
-        proxies: Proxies,
+        chosen: Chosen,
         /// How many connections
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=25_000))]
         connections: u16,
@@ -66,7 +66,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct Proxies {
+struct Chosen {
     /// The weir to measure [default: `weir` beside this program, else target/dist/weir]
     #[arg(long, value_name = "PATH")]
     weir: Option<PathBuf>,
@@ -102,13 +102,7 @@ impl Cli {
         match result {
             Ok(code) => code,
             Err(error) => {
-                let mut text = format!("error: {error}");
-                let mut cause = std::error::Error::source(&error);
-                while let Some(error) = cause {
-                    text.push_str(&format!(": {error}"));
-                    cause = error.source();
-                }
-                note(text.trim_end());
+                note(&format!("error: {}", chain(&error)));
                 ExitCode::FAILURE
             }
         }
@@ -125,7 +119,7 @@ impl Command {
             ));
         }
         match self {
-            Self::Overhead { proxies, rounds, seconds, connections, case, proxy_core, load_core, show_configs } => {
+            Self::Overhead { chosen, rounds, seconds, connections, case, proxy_core, load_core, show_configs } => {
                 if proxy_core == load_core {
                     note("warning: the proxies share their core with the load; the caches of both suffer");
                 }
@@ -135,7 +129,7 @@ impl Command {
                     Work::All => vec![(Case::Small, usize::from(connections)), (Case::Large, LARGE_CONNECTIONS)],
                 };
                 let options = overhead::Options {
-                    proxies: proxies.found()?,
+                    proxies: chosen.found()?,
                     cases,
                     rounds: usize::from(rounds),
                     window: Duration::from_secs_f64(seconds),
@@ -147,22 +141,24 @@ impl Command {
                     configurations(&result);
                 }
                 say(result.to_string().trim_end());
-                proxies.write(&result)?;
+                chosen.write(&result)?;
                 let empty = |row: &overhead::Row| row.samples.iter().all(Option::is_none);
                 let lacking = result.tables.iter().flat_map(|table| &table.rows).any(empty);
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
-            Self::Idle { proxies, connections } => {
-                let result = idle::run(usize::from(connections), &proxies.found()?).await?;
+            Self::Idle { chosen, connections } => {
+                let result = idle::run(usize::from(connections), &chosen.found()?).await?;
                 say(result.to_string().trim_end());
-                proxies.write(&result)?;
-                Ok(ExitCode::SUCCESS)
+                chosen.write(&result)?;
+                // HAProxy needs two open files for a connection and may have none to spare; that is its own affair.
+                let lacking = result.rows.iter().any(|row| row.kind == Kind::Weir && row.memory.is_err());
+                Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
         }
     }
 }
 
-impl Proxies {
+impl Chosen {
     /// The programs of the chosen proxies, each once.
     fn found(&self) -> Result<Vec<(Kind, PathBuf)>, BenchError> {
         let weir = match &self.weir {

@@ -24,12 +24,21 @@ pub(crate) enum BenchError {
         "{wanted} connections need {needed} open files, but the limit is {limit}: raise it (ulimit -Hn) or ask for fewer"
     )]
     OpenFiles { wanted: usize, needed: u64, limit: u64 },
-    #[error("{name}: {reason}")]
-    Idle { name: &'static str, reason: String },
     #[error("cannot write `{}`", .path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// `error` and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = vec![error.to_string().trim_end().to_owned()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push(error.to_string());
+        cause = error.source();
+    }
+    words.join(": ")
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::case::Case;
-use crate::error::BenchError;
+use crate::error::{BenchError, chain};
 use crate::rig::endpoint::Endpoint;
 use crate::rig::load::{Client, Fault};
 use crate::rig::machine::Machine;
@@ -38,24 +38,31 @@ pub(crate) struct Idle {
 pub(crate) struct Row {
     pub(crate) kind: Kind,
     pub(crate) version: String,
-    /// Resident bytes after one answer, with no connection open.
+    /// What it took; or why it could not be measured.
+    pub(crate) memory: Result<Memory, String>,
+}
+
+/// Resident bytes of one proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Memory {
+    /// After one answer, with no connection open.
     pub(crate) before: u64,
-    /// Resident bytes with all connections open.
+    /// With all connections open.
     pub(crate) after: u64,
 }
 
-impl Row {
+impl Memory {
     /// Bytes per connection.
     pub(crate) fn each(&self, connections: usize) -> u64 {
         self.after.saturating_sub(self.before) / u64::try_from(connections.max(1)).unwrap_or(u64::MAX)
     }
 }
 
-/// Measures one proxy after the other.
+/// Measures one proxy after the other. A proxy has no result when it does not start, refuses a connection, answers
+/// wrongly, or closes one before all are open.
 ///
 /// # Errors
-/// [`BenchError::OpenFiles`] when the limit does not allow so many; [`BenchError::Idle`] when a proxy refuses one,
-/// answers wrongly, or closes one before all are open.
+/// [`BenchError::OpenFiles`] when the limit does not allow so many.
 pub(crate) async fn run(connections: usize, proxies: &[(Kind, PathBuf)]) -> Result<Idle, BenchError> {
     let machine = Machine::here();
     let limit = rlimit::increase_nofile_limit(u64::MAX)?;
@@ -65,30 +72,27 @@ pub(crate) async fn run(connections: usize, proxies: &[(Kind, PathBuf)]) -> Resu
     }
     let mut rows = Vec::new();
     for (kind, program) in proxies {
-        rows.push(row(*kind, program, connections).await?);
+        let memory = memory(*kind, program, connections).await;
+        rows.push(Row { kind: *kind, version: kind.version(program), memory });
     }
     Ok(Idle { machine, connections, rows })
 }
 
-async fn row(kind: Kind, program: &Path, connections: usize) -> Result<Row, BenchError> {
-    let endpoint = Endpoint::start(Case::Small).await?;
+async fn memory(kind: Kind, program: &Path, connections: usize) -> Result<Memory, String> {
+    let endpoint = Endpoint::start(Case::Small).await.map_err(|error| chain(&error))?;
     let place = Place { endpoint: endpoint.address(), connections, core: None };
-    let proxy = Proxy::start(kind, program, &place).await?;
-    let failed = |reason: String| BenchError::Idle { name: kind.name(), reason };
-    drop(open(&proxy, 1).await.map_err(|fault| failed(fault.to_string()))?);
-    let before = proxy.resident()?;
-    let streams = open(&proxy, connections).await.map_err(|fault| failed(fault.to_string()))?;
-    let after = proxy.resident()?;
-    let mut lost = 0;
-    for stream in &streams {
-        // An open connection with nothing to read is the only thing that counts as idle.
-        let idle = matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
-        lost += usize::from(!idle);
+    let proxy = Proxy::start(kind, program, &place).await.map_err(|error| chain(&error))?;
+    drop(open(&proxy, 1).await.map_err(|fault| fault.to_string())?);
+    let before = proxy.resident().map_err(|error| chain(&error))?;
+    let streams = open(&proxy, connections).await.map_err(|fault| fault.to_string())?;
+    let after = proxy.resident().map_err(|error| chain(&error))?;
+    // An open connection with nothing to read is the only thing that counts as idle.
+    let idle =
+        |stream: &&TcpStream| matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+    match connections - streams.iter().filter(idle).count() {
+        0 => Ok(Memory { before, after }),
+        lost => Err(format!("{lost} of {connections} connections did not stay open")),
     }
-    if lost > 0 {
-        return Err(failed(format!("{lost} of {connections} connections did not stay open")));
-    }
-    Ok(Row { kind, version: kind.version(program), before, after })
 }
 
 /// Opens `count` connections, each of which gets one answer, and keeps them.

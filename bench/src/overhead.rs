@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::case::Case;
-use crate::error::BenchError;
+use crate::error::{BenchError, chain};
 use crate::rig::child::pin;
 use crate::rig::endpoint::Endpoint;
 use crate::rig::load::Load;
@@ -111,22 +111,22 @@ async fn table(options: &Options, case: Case, connections: usize, say: &impl Fn(
         proxies.push(proxy);
     }
     for round in 0..options.rounds {
-        let mut line = format!("{}, round {} of {}:", case.name(), round + 1, options.rounds);
+        let mut words = vec![format!("{}, round {} of {}:", case.name(), round + 1, options.rounds)];
         for number in order(proxies.len(), round) {
             let (Some(proxy), Some(row)) = (proxies.get(number), rows.get_mut(number)) else { continue };
             match turn(proxy, case, connections, options).await {
                 Ok(sample) => {
-                    line.push_str(&format!("  {} {:.1} µs", row.kind.name(), sample.micros));
+                    words.push(format!("{} {:.1} µs", row.kind.name(), sample.micros));
                     row.samples.push(Some(sample));
                 }
                 Err(fault) => {
-                    line.push_str(&format!("  {} no result ({fault})", row.kind.name()));
+                    words.push(format!("{} no result ({fault})", row.kind.name()));
                     row.samples.push(None);
                     row.faults.push(format!("round {}: {fault}", round + 1));
                 }
             }
         }
-        say(&line);
+        say(&words.join("  "));
     }
     for (proxy, row) in proxies.iter().zip(&mut rows) {
         row.resident = proxy.resident().ok();
@@ -138,9 +138,9 @@ async fn table(options: &Options, case: Case, connections: usize, say: &impl Fn(
 async fn turn(proxy: &Proxy, case: Case, connections: usize, options: &Options) -> Result<Sample, String> {
     let load = Load::start(proxy.address(), case, connections).await.map_err(|fault| fault.to_string())?;
     sleep(WARM_UP).await;
-    let before = Reading::take(proxy, &load, options.proxy_core).map_err(|error| error.to_string())?;
+    let before = Reading::take(proxy, &load, options.proxy_core).map_err(|error| chain(&error))?;
     sleep(options.window).await;
-    let after = Reading::take(proxy, &load, options.proxy_core).map_err(|error| error.to_string())?;
+    let after = Reading::take(proxy, &load, options.proxy_core).map_err(|error| chain(&error))?;
     load.finish().await.map_err(|fault| fault.to_string())?;
     after.since(&before).ok_or_else(|| "no answer arrived".to_owned())
 }

@@ -102,8 +102,9 @@ pub(crate) fn order(count: usize, round: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn sample(micros: f64) -> Option<Sample> {
-        Some(Sample { requests: 1, micros, rate: 1.0, busy: 1.0, others: 0.0, reconnects: 0 })
+    fn samples(micros: [Option<f64>; 4]) -> [Option<Sample>; 4] {
+        let sample = |micros| Sample { requests: 1, micros, rate: 1.0, busy: 1.0, others: 0.0, reconnects: 0 };
+        micros.map(|micros| micros.map(sample))
     }
 
     #[test]
@@ -115,11 +116,11 @@ mod tests {
 
     #[test]
     fn a_ratio_compares_only_rounds_in_which_both_have_a_result() {
-        let ours = [sample(20.0), None, sample(30.0), sample(40.0)];
-        let theirs = [sample(10.0), sample(1.0), sample(10.0), None];
+        let ours = samples([Some(20.0), None, Some(30.0), Some(40.0)]);
+        let theirs = samples([Some(10.0), Some(1.0), Some(10.0), None]);
         let ratio = Ratio::new(&ours, &theirs);
         assert_eq!(ratio, Some(Ratio { median: 2.5, least: 2.0, greatest: 3.0, rounds: 2 }));
-        assert_eq!(Ratio::new(&ours, &[None, None, None, None]), None);
+        assert_eq!(Ratio::new(&ours, &samples([None; 4])), None);
     }
 
     #[test]

@@ -126,10 +126,15 @@ mod tests {
         let tree = cpu::tree(child.pid()).unwrap();
         assert_eq!(tree.len(), 2);
         drop(child);
-        for pid in tree {
-            // A killed process stays listed until its parent has looked.
+        // A killed process is gone a moment later, and stays listed until its parent has looked.
+        let lives = |pid: &u32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        let deadline = clock::now() + GRACE;
+        while tree.iter().any(lives) {
+            assert!(clock::now() < deadline, "of {tree:?} some still run");
+            clock::pause(BEAT);
         }
     }
 

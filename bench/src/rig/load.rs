@@ -178,3 +178,65 @@ async fn open(address: SocketAddr) -> Result<TcpStream, Fault> {
     stream.set_nodelay(true).map_err(Fault::Connect)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::super::endpoint::Endpoint;
+    use super::*;
+
+    /// What a client of the small case makes of a server that answers `answer` and then closes.
+    async fn outcome(answer: &'static str) -> Result<bool, Fault> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; Case::Small.request().len()];
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let mut client = Client::connect(address, Case::Small.request(), 4).await.unwrap();
+        let outcome = client.ask().await;
+        server.await.unwrap();
+        outcome
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_answer_of_the_right_length_counts() {
+        let good = outcome("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").await;
+        assert!(matches!(good, Ok(true)), "{good:?}");
+        let last = outcome("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody").await;
+        assert!(matches!(last, Ok(false)), "{last:?}");
+        let refused = outcome("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nbody").await;
+        assert!(matches!(refused, Err(Fault::Status(502))), "{refused:?}");
+        let short = outcome("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbo").await;
+        assert!(matches!(short, Err(Fault::Closed(_))), "{short:?}");
+        let other = outcome("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbod").await;
+        assert!(matches!(other, Err(Fault::Length { found: Some(3), expected: 4 })), "{other:?}");
+        let long = outcome("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody.").await;
+        assert!(matches!(long, Err(Fault::Surplus)), "{long:?}");
+    }
+
+    #[tokio::test]
+    async fn one_wrong_answer_spoils_the_whole_load() {
+        // The endpoint of one case refuses the requests of the other.
+        let endpoint = Endpoint::start(Case::Large).await.unwrap();
+        let load = Load::start(endpoint.address(), Case::Small, 2).await.unwrap();
+        let spoiled = load.finish().await;
+        assert!(matches!(spoiled, Err(Fault::Status(400))), "{spoiled:?}");
+    }
+
+    #[tokio::test]
+    async fn a_load_counts_every_answer_of_its_case() {
+        for case in [Case::Small, Case::Large] {
+            let endpoint = Endpoint::start(case).await.unwrap();
+            let load = Load::start(endpoint.address(), case, 2).await.unwrap();
+            while load.answers() < 20 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(load.reconnects(), 0);
+            load.finish().await.unwrap();
+        }
+    }
+}
