@@ -73,8 +73,8 @@ fn an_interrupted_run_leaves_no_proxy_behind() {
     let children = descendants(process.pid());
     assert!(!children.is_empty(), "nginx runs as its child");
     process.signal(Signal::INT);
+    process.wait_for_line("error: interrupted");
     assert_eq!(process.wait(weir_testkit::PATIENCE).code(), Some(1), "{}", process.output());
-    assert!(process.output().contains("error: interrupted"), "{}", process.output());
     for child in children {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         assert!(stat.is_empty() || stat.contains(") Z "), "still there: {stat}");
