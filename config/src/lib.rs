@@ -1,1 +1,34 @@
-//! TOML text to a typed Config, or every problem with its place and its cure.
+//! TOML text to a typed [`Config`], or every problem with its place and its cure.
+//!
+//! In: the name and the text of a file; nothing is opened or looked up. Out: a [`Config`] whose every value is legal and
+//! whose every reference resolves, or [`Problems`] that print as a compiler's errors do.
+//! Cost: one walk through the text; 5,000 endpoints take milliseconds.
+//! Where things are: `raw/` knows TOML, `read/` has one file per table, `defaults` the defaults and why they are what
+//! they are. A key is defined once; reading, "did you mean" and the reference page all use that definition.
+
+mod config;
+pub mod defaults;
+mod names;
+mod near;
+mod problem;
+mod raw;
+mod read;
+mod reference;
+mod sink;
+mod text;
+
+pub use config::{AccessLog, Admin, Config, Endpoint, Log, Route, Server, Service};
+pub use problem::{Problem, Problems};
+pub use reference::reference;
+
+/// A complete configuration with comments: every key, most with its default.
+pub const EXAMPLE: &str = include_str!("../example.toml");
+
+/// Reads a configuration; `file_name` appears in problems and is not opened.
+///
+/// # Errors
+/// [`Problems`] with everything that is wrong, in the order of the text. Where TOML itself is violated, what depends on
+/// the part that cannot be read is left out until that part can be.
+pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
+    read::read(text).map_err(|problems| Problems::new(file_name, text, problems))
+}

@@ -1,0 +1,276 @@
+//! Names and addresses written as text: sockets, networks, host names, paths, header names.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::sink::Fault;
+
+/// `ip:port`; `what` is the thing that has the address, `example` the IP address to show in advice, and `named` the
+/// advice for a name in place of an IP address.
+fn socket(text: &str, what: &str, example: &str, named: impl Fn() -> String) -> Result<SocketAddr, Fault> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let rule = format!("{what} is an IP address and a port");
+    if let Some((_, rest)) = text.split_once("://") {
+        let authority = rest.split('/').next().unwrap_or(rest);
+        return Err(Fault::new(rule, "this is a URL").help(format!("write `\"{authority}\"`")));
+    }
+    if text.starts_with('/') || text.starts_with("unix:") {
+        return Err(Fault::new(rule, "this is a Unix socket").help(format!("write for example `\"{example}:3001\"`")));
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        let fault = Fault::new(rule, "the port is missing");
+        return Err(match ip {
+            IpAddr::V4(ip) => fault.help(format!("write for example `\"{ip}:3001\"`")),
+            IpAddr::V6(ip) => fault.help(format!("IPv6 stands in brackets, for example `\"[{ip}]:3001\"`")),
+        });
+    }
+    if text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some_and(|ip| ip.parse::<IpAddr>().is_ok()) {
+        return Err(Fault::new(rule, "the port is missing").help(format!("write for example `\"{text}:3001\"`")));
+    }
+    let (name, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let only_port = matches!(name, "" | "*") && port.parse::<u16>().is_ok();
+    if only_port {
+        return Err(Fault::new(rule, "the IP address is missing").help(format!("write `\"{example}:{port}\"`")));
+    }
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<IpAddr>().is_ok() {
+        return Err(match port.parse::<u16>() {
+            Ok(port) => Fault::new(rule, "IPv6 stands in brackets").help(format!("write `\"[{bare}]:{port}\"`")),
+            Err(_) => Fault::new(rule, "a port is between 0 and 65535"),
+        });
+    }
+    let host = if text.contains(':') { name } else { text };
+    if host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(Fault::new(rule, "no IP address").help(format!("write for example `\"{example}:3001\"`")));
+    }
+    Err(Fault::new(rule, "this is a name").help(named()))
+}
+
+/// Where to listen: `ip:port`, port 0 for a free one.
+pub(crate) fn listener_address(text: &str) -> Result<SocketAddr, Fault> {
+    socket(text, "a listener's address", "0.0.0.0", || {
+        "listen on an IP address: `0.0.0.0` for all, `127.0.0.1` for this machine only".to_owned()
+    })
+}
+
+/// Where metrics and health are served: as [`listener_address`], and on this machine only.
+pub(crate) fn admin_address(text: &str) -> Result<SocketAddr, Fault> {
+    let address = socket(text, "the admin address", "127.0.0.1", || "write `\"127.0.0.1:9090\"`".to_owned())?;
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(address);
+    }
+    let fault = Fault::new("the admin address is on the loopback interface", "others could reach it without a token");
+    let port = address.port();
+    Err(fault.help(format!("write `\"127.0.0.1:{port}\"`; other addresses come with tokens in a later version")))
+}
+
+/// Where to connect to: `ip:port`, no name and no port 0.
+pub(crate) fn endpoint_address(text: &str) -> Result<SocketAddr, Fault> {
+    let address = socket(text, "an endpoint", "127.0.0.1", || {
+        let (name, port) = text.rsplit_once(':').unwrap_or((text, "3001"));
+        let ip = if name == "localhost" { "127.0.0.1" } else { "192.0.2.1" };
+        format!("DNS comes with discovery in a later version; write an IP address, for example `\"{ip}:{port}\"`")
+    })?;
+    if address.port() == 0 {
+        return Err(Fault::new("an endpoint's port is between 1 and 65535", "no connection can be opened to port 0"));
+    }
+    Ok(address)
+}
+
+/// A network: `10.0.0.0/8`, or one address without a prefix.
+pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let rule = "a network is an IP address, with or without `/` and a prefix length";
+    match text.parse::<IpNet>() {
+        Ok(network) if network.addr() == network.network() => Ok(network),
+        Ok(network) => Err(Fault::new(
+            "a network's address ends where its prefix does",
+            format!("more than /{}", network.prefix_len()),
+        )
+        .help(format!("write `\"{}\"`, or `\"{}\"` for the one address", network.trunc(), network.addr()))),
+        Err(_) if text.parse::<SocketAddr>().is_ok() => Err(Fault::new(rule, "this has a port")),
+        Err(_) => Err(Fault::new(rule, "neither of them").help("write for example `\"10.0.0.0/8\"`")),
+    }
+}
+
+/// A route's host in lower case: a name, `*.` and a name, or an IP address as it stands in a `Host` field.
+pub(crate) fn host(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "a host is a name such as `example.org`, or `*.example.org` for all below it";
+    let lower = text.to_ascii_lowercase();
+    if let Some((_, rest)) = lower.split_once("://") {
+        let name = rest.split(['/', ':']).next().unwrap_or(rest);
+        return Err(Fault::new(rule, "this is a URL").help(format!("write `\"{name}\"`")));
+    }
+    if lower == "*" || lower.is_empty() || lower == "_" {
+        return Err(Fault::new(rule, "no name").help("leave `host` out to take requests for every host"));
+    }
+    let bracketed = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if bracketed.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()) {
+        return Ok(lower.into());
+    }
+    if lower.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Err(Fault::new(rule, "IPv6 stands in brackets").help(format!("write `\"[{lower}]\"`")));
+    }
+    if let Some((name, port)) =
+        lower.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return Err(Fault::new(rule, format!("`:{port}` is a port"))
+            .help(format!("write `\"{name}\"`: a host matches on every port")));
+    }
+    if let Some(name) = lower.strip_suffix('.') {
+        return Err(Fault::new(rule, "ends with a dot").help(format!("write `\"{name}\"`")));
+    }
+    let name = lower.strip_prefix("*.").unwrap_or(&lower);
+    if name.contains('*') {
+        return Err(Fault::new(rule, "`*` stands only for the whole first part"));
+    }
+    if !name.is_ascii() {
+        return Err(Fault::new(rule, "not ASCII").help("write the name as browsers send it, beginning with `xn--`"));
+    }
+    let legal = |label: &str| {
+        let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte != b'-');
+        (1..=63).contains(&label.len())
+            && ends(label.bytes().next())
+            && ends(label.bytes().last())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if name.len() > 253 || !name.split('.').all(legal) {
+        return Err(Fault::new(rule, "no host can have this name"));
+    }
+    Ok(lower.into())
+}
+
+/// A route's path prefix: normal form, as requests are brought into it before they are matched.
+pub(crate) fn route_path(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "a route's path is a prefix that begins with `/`";
+    if !text.starts_with('/') {
+        let fault = Fault::new(rule, "does not begin with `/`");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/' | b'.');
+        let help = match text {
+            "" => "write `\"/\"`, or leave `path` out".to_owned(),
+            plain_text if plain_text.bytes().all(plain) => format!("write `\"/{text}\"`"),
+            _ => "modifiers and patterns are not known: the longest prefix wins".to_owned(),
+        };
+        return Err(fault.help(help));
+    }
+    if let Some(at) = text.find(['?', '#']) {
+        let path = text.get(..at).unwrap_or_default();
+        return Err(Fault::new(rule, "only the path is matched, never the query").help(format!("write `\"{path}\"`")));
+    }
+    if text.ends_with('*') {
+        let path = text.trim_end_matches('*');
+        return Err(
+            Fault::new(rule, "`*` stands for itself: a path is a prefix anyway").help(format!("write `\"{path}\"`"))
+        );
+    }
+    visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
+    let normal = normal_path(text);
+    if normal != text {
+        let label = "never matches: requests are normalised first";
+        return Err(Fault::new(rule, label).help(format!("write `\"{normal}\"`")));
+    }
+    Ok(text.into())
+}
+
+/// Without empty, `.` and `..` segments.
+fn normal_path(text: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in text.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+    }
+    let open = matches!(text.rsplit('/').next(), Some("" | "." | "..")) && !kept.is_empty();
+    format!("/{}{}", kept.join("/"), if open { "/" } else { "" })
+}
+
+/// A request target for probes: a path, perhaps with a query.
+pub(crate) fn probe_path(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "a probe's path begins with `/`";
+    if !text.starts_with('/') {
+        return Err(Fault::new(rule, "does not begin with `/`"));
+    }
+    if text.contains('#') {
+        return Err(Fault::new(rule, "a fragment is never sent"));
+    }
+    visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
+    Ok(text.into())
+}
+
+/// The value of a probe's `Host` field.
+pub(crate) fn probe_host(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "a probe's host is a name, with or without a port";
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']');
+    if text.is_empty() || !text.bytes().all(plain) {
+        return Err(Fault::new(rule, "no `Host` field can hold this"));
+    }
+    Ok(text.into())
+}
+
+fn visible_ascii(text: &str) -> Result<(), &'static str> {
+    if !text.is_ascii() {
+        return Err("not ASCII: write such letters as `%` and two hex digits for each byte");
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a blank is written `%20`");
+    }
+    let mut escapes = text.split('%').skip(1);
+    let legal = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if escapes.all(legal) { Ok(()) } else { Err("`%` is followed by two hex digits") }
+}
+
+/// A service's name: short and plain, for it is a label of every metric.
+pub(crate) fn service_name(text: &str) -> Result<Box<str>, Fault> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(text.into());
+    }
+    let rule = format!("a service's name is 1 to {MAX_NAME} of the letters `a-z`, `A-Z`, `0-9`, `-`, `_` and `.`");
+    Err(Fault::new(rule, if text.is_empty() { "empty" } else { "not of that form" }))
+}
+
+/// As long as a DNS label, so that discovery can look a service up by its name.
+const MAX_NAME: usize = 63;
+
+/// Whether `text` is a token of HTTP, as field names and cookie names are.
+pub(crate) fn is_token(text: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_brought_into_the_form_that_requests_have() {
+        assert_eq!(normal_path("/a//b/./c/../d"), "/a/b/d");
+        assert_eq!(normal_path("/a/.."), "/");
+        assert_eq!(normal_path("/a/b/.."), "/a/");
+        assert_eq!(normal_path("/a/"), "/a/");
+    }
+
+    #[test]
+    fn a_host_is_lower_case_and_may_be_an_address() {
+        assert_eq!(host("Example.ORG").as_deref(), Ok("example.org"));
+        assert_eq!(host("*.Example.org").as_deref(), Ok("*.example.org"));
+        assert_eq!(host("[::1]").as_deref(), Ok("[::1]"));
+        assert_eq!(host("127.0.0.1").as_deref(), Ok("127.0.0.1"));
+        assert!(host("a..b").is_err());
+        assert!(host("-a").is_err());
+        assert!(host("a.*.b").is_err());
+    }
+
+    #[test]
+    fn an_ipv6_loopback_written_as_ipv4_is_a_loopback() {
+        assert!(admin_address("[::ffff:127.0.0.1]:9090").is_ok());
+        assert!(admin_address("[::1]:9090").is_ok());
+    }
+}

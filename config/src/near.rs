@@ -1,0 +1,100 @@
+//! "Did you mean": the known word nearest to an unknown one.
+
+use strsim::damerau_levenshtein;
+
+/// Words that users of nginx, HAProxy and Envoy bring along, and what they are called here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("backend", "service"),
+    ("backends", "service"),
+    ("bind", "address"),
+    ("cluster", "service"),
+    ("fail_timeout", "window"),
+    ("fall", "failures"),
+    ("frontend", "listener"),
+    ("inter", "interval"),
+    ("least_conn", "least-connections"),
+    ("least_request", "least-connections"),
+    ("leastconn", "least-connections"),
+    ("listen", "address"),
+    ("listen", "listener"),
+    ("location", "route"),
+    ("location", "path"),
+    ("max_fails", "failures"),
+    ("max_tries", "tries"),
+    ("maxconn", "max_connections"),
+    ("prefix", "path"),
+    ("proxy_pass", "service"),
+    ("ring_hash", "consistent-hash"),
+    ("rise", "successes"),
+    ("server_name", "host"),
+    ("servers", "endpoints"),
+    ("server", "endpoints"),
+    ("source", "ip-hash"),
+    ("static-rr", "weighted"),
+    ("upstream", "service"),
+    ("uri", "path"),
+    ("wrr", "weighted"),
+];
+
+/// The candidate that `word` was most probably meant to be, if any is near enough.
+///
+/// Case and the difference between `-` and `_` count for nothing; else at most a third of the letters may differ.
+pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let plain = normal(word);
+    let known = |name: &str| candidates.iter().copied().find(|candidate| *candidate == name);
+    let near = candidates
+        .iter()
+        .copied()
+        .map(|candidate| (damerau_levenshtein(&plain, &normal(candidate)), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance);
+    match near {
+        Some((0 | 1, candidate)) => Some(candidate),
+        _ => ELSEWHERE
+            .iter()
+            .filter(|(elsewhere, _)| normal(elsewhere) == plain)
+            .find_map(|(_, here)| known(here))
+            .or(near.map(|(_, candidate)| candidate)),
+    }
+}
+
+fn normal(word: &str) -> String {
+    word.chars().filter(|letter| !matches!(letter, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+/// `one`, `one` or `two`, `one`, `two` or `three`: each in backticks.
+pub(crate) fn any_of(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => format!("`{one}`"),
+        [rest @ .., last] => {
+            let rest: Vec<_> = rest.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} or `{last}`", rest.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_the_word_it_was() {
+        let keys = ["address", "max_head", "header_timeout"];
+        assert_eq!(nearest("adress", &keys), Some("address"));
+        assert_eq!(nearest("Header-Timeout", &keys), Some("header_timeout"));
+        assert_eq!(nearest("maxhead", &keys), Some("max_head"));
+    }
+
+    #[test]
+    fn a_word_of_another_proxy_finds_ours() {
+        assert_eq!(nearest("least_conn", &["round-robin", "least-connections"]), Some("least-connections"));
+        assert_eq!(nearest("upstream", &["path", "service"]), Some("service"));
+    }
+
+    #[test]
+    fn a_word_near_nothing_gets_no_suggestion() {
+        assert_eq!(nearest("colour", &["address", "max_head"]), None);
+        assert_eq!(nearest("x", &["address"]), None);
+    }
+}

@@ -1,0 +1,330 @@
+//! What a key can hold: how it is read, how it is called, how it is written back.
+
+use std::fmt;
+
+use toml::de::{DeInteger, DeValue};
+use weir_snapshot::{Bytes, Millis};
+
+use super::{Value, found};
+use crate::near::{any_of, nearest};
+use crate::sink::{Fault, Reported, Sink};
+use crate::text::{parse_duration, parse_size, parse_statuses};
+
+/// What a key can hold.
+pub(crate) trait Kind {
+    type Out;
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Self::Out, Reported>;
+    /// The type and range for the reference page, Markdown.
+    fn shape(&self) -> String;
+    /// A value as it is written in TOML.
+    fn show(&self, value: &Self::Out) -> String;
+}
+
+/// A whole number, both ends included.
+pub(crate) struct Whole<T> {
+    pub(crate) min: T,
+    pub(crate) max: T,
+}
+
+/// A span of time such as `"3s"`.
+pub(crate) struct Duration {
+    pub(crate) min: Millis,
+    pub(crate) max: Millis,
+}
+
+/// A number of bytes such as `"64KiB"`.
+pub(crate) struct Size {
+    pub(crate) min: Bytes,
+    pub(crate) max: Bytes,
+}
+
+/// `true` or `false`.
+pub(crate) struct Flag;
+
+/// One of a few words.
+pub(crate) struct Word<T: 'static> {
+    pub(crate) words: &'static [(&'static str, T)],
+    /// Words that a later version will know.
+    pub(crate) later: &'static [&'static str],
+}
+
+/// Text of some form.
+pub(crate) struct Text<T> {
+    pub(crate) shape: &'static str,
+    pub(crate) parse: fn(&str) -> Result<T, Fault>,
+    pub(crate) show: fn(&T) -> String,
+}
+
+/// An array of values of one kind.
+pub(crate) struct List<K> {
+    pub(crate) each: K,
+}
+
+/// An HTTP status or a range of them: `502`, `"502"` or `"500-504"`, both ends included.
+pub(crate) struct Statuses {
+    pub(crate) min: u16,
+    pub(crate) max: u16,
+}
+
+impl<T: Copy + PartialOrd + fmt::Display + TryFrom<i128>> Kind for Whole<T> {
+    type Out = T;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<T, Reported> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            let fault = Fault::new(format!("`{name}` is a whole number"), found(value.get_ref()));
+            let unquoted = value.get_ref().as_str().filter(|text| text.parse::<u64>().is_ok());
+            let fault = match unquoted {
+                Some(text) => fault.help(format!("write `{name} = {text}`, without quotes")),
+                None => fault,
+            };
+            return Err(sink.wrong(value.span(), fault));
+        };
+        let label = match whole(number).map(|number| (number, T::try_from(number))) {
+            Some((_, Ok(legal))) if (self.min..=self.max).contains(&legal) => return Ok(legal),
+            Some((_, Ok(other))) if other < self.min => "too small",
+            Some((negative, _)) if negative < 0 => "too small",
+            _ => "too large",
+        };
+        let message = format!("`{name}` is between {} and {}", self.min, self.max);
+        Err(sink.wrong(value.span(), Fault::new(message, label)))
+    }
+
+    fn shape(&self) -> String {
+        format!("whole number, {} to {}", self.min, self.max)
+    }
+
+    fn show(&self, value: &T) -> String {
+        value.to_string()
+    }
+}
+
+/// `None` for numbers that no key could hold.
+fn whole(number: &DeInteger<'_>) -> Option<i128> {
+    i128::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+impl Kind for Duration {
+    type Out = Millis;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Millis, Reported> {
+        let fault = match value.get_ref() {
+            DeValue::String(text) => match parse_duration(text) {
+                Ok(span) if span < self.min => {
+                    Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too short")
+                }
+                Ok(span) if span > self.max => {
+                    Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too long")
+                }
+                Ok(span) => return Ok(span),
+                Err(fault) => fault,
+            },
+            DeValue::Integer(number) => {
+                Fault::new(format!("`{name}` is a duration, which needs a unit"), "seconds or milliseconds?")
+                    .help(format!("write `\"{number}s\"` or `\"{number}ms\"`"))
+            }
+            other => Fault::new(format!("`{name}` is a duration"), found(other)).help("write for example `\"3s\"`"),
+        };
+        Err(sink.wrong(value.span(), fault))
+    }
+
+    fn shape(&self) -> String {
+        format!("duration, `\"{}\"` to `\"{}\"`", self.min, self.max)
+    }
+
+    fn show(&self, value: &Millis) -> String {
+        format!("\"{value}\"")
+    }
+}
+
+impl Kind for Size {
+    type Out = Bytes;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Bytes, Reported> {
+        let fault = match value.get_ref() {
+            DeValue::String(text) => match parse_size(text) {
+                Ok(size) if size < self.min => {
+                    let fault =
+                        Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too small");
+                    if size.get() == 0 {
+                        fault.help("there is no unlimited: write the most that you expect")
+                    } else {
+                        fault
+                    }
+                }
+                Ok(size) if size > self.max => {
+                    Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too large")
+                }
+                Ok(size) => return Ok(size),
+                Err(fault) => fault,
+            },
+            DeValue::Integer(number) => Fault::new(format!("`{name}` is a size, which needs a unit"), "bytes or more?")
+                .help(format!("write `\"{number}B\"`, `\"{number}KiB\"` or `\"{number}MiB\"`")),
+            other => Fault::new(format!("`{name}` is a size"), found(other)).help("write for example `\"64KiB\"`"),
+        };
+        Err(sink.wrong(value.span(), fault))
+    }
+
+    fn shape(&self) -> String {
+        format!("size, `\"{}\"` to `\"{}\"`", self.min, self.max)
+    }
+
+    fn show(&self, value: &Bytes) -> String {
+        format!("\"{value}\"")
+    }
+}
+
+impl Kind for Flag {
+    type Out = bool;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<bool, Reported> {
+        value.get_ref().as_bool().ok_or_else(|| {
+            let fault = Fault::new(format!("`{name}` is `true` or `false`"), found(value.get_ref()));
+            let unquoted = value.get_ref().as_str().filter(|text| matches!(*text, "true" | "false"));
+            let fault = match unquoted {
+                Some(text) => fault.help(format!("write `{name} = {text}`, without quotes")),
+                None => fault,
+            };
+            sink.wrong(value.span(), fault)
+        })
+    }
+
+    fn shape(&self) -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn show(&self, value: &bool) -> String {
+        value.to_string()
+    }
+}
+
+impl<T: Copy + PartialEq> Kind for Word<T> {
+    type Out = T;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<T, Reported> {
+        let text = text_of(name, value, sink)?;
+        known_word(name, text, self.words, self.later).map_err(|fault| sink.wrong(value.span(), fault))
+    }
+
+    fn shape(&self) -> String {
+        let words: Vec<String> = self.words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        any_of(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn show(&self, value: &T) -> String {
+        let word = self.words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| *word);
+        format!("\"{word}\"")
+    }
+}
+
+/// What `text` means, or a fault that lists all words.
+fn known_word<T: Copy>(name: &str, text: &str, words: &[(&'static str, T)], later: &[&str]) -> Result<T, Fault> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    if later.contains(&text) {
+        let fault = Fault::new(format!("`{text}` comes with a later version of weir"), "not in this version");
+        return Err(fault.help(format!("this version knows {}", any_of(&all))));
+    }
+    let fault = Fault::new(format!("`{name}` is {}", any_of(&all)), "none of them");
+    Err(match nearest(text, &all) {
+        Some(word) => fault.help(format!("did you mean `\"{word}\"`?")),
+        None => fault,
+    })
+}
+
+impl<T> Kind for Text<T> {
+    type Out = T;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<T, Reported> {
+        let text = text_of(name, value, sink)?;
+        (self.parse)(text).map_err(|fault| sink.wrong(value.span(), fault))
+    }
+
+    fn shape(&self) -> String {
+        self.shape.to_owned()
+    }
+
+    fn show(&self, value: &T) -> String {
+        format!("\"{}\"", (self.show)(value))
+    }
+}
+
+fn text_of<'a>(name: &str, value: &'a Value<'_>, sink: &mut Sink) -> Result<&'a str, Reported> {
+    value.get_ref().as_str().ok_or_else(|| {
+        let fault = Fault::new(format!("`{name}` is text"), found(value.get_ref()));
+        let fault = match value.get_ref() {
+            DeValue::Integer(number) => fault.help(format!("write `\"{number}\"`, in quotes")),
+            DeValue::Float(number) => fault.help(format!("write `\"{number}\"`, in quotes")),
+            DeValue::Boolean(flag) => fault.help(format!("write `\"{flag}\"`, in quotes")),
+            _ => fault,
+        };
+        sink.wrong(value.span(), fault)
+    })
+}
+
+impl<K: Kind> Kind for List<K> {
+    type Out = Vec<K::Out>;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Self::Out, Reported> {
+        let DeValue::Array(array) = value.get_ref() else {
+            let fault = Fault::new(format!("`{name}` is an array"), found(value.get_ref()));
+            return Err(sink.wrong(value.span(), fault.help("put it in `[` and `]`, also if it is only one")));
+        };
+        // Collected in two steps, so that each wrong element is reported and not only the first.
+        let read: Vec<_> = array.iter().map(|value| self.each.read(name, value, sink)).collect();
+        read.into_iter().collect()
+    }
+
+    fn shape(&self) -> String {
+        format!("array of: {}", self.each.shape())
+    }
+
+    fn show(&self, value: &Self::Out) -> String {
+        let shown: Vec<String> = value.iter().map(|value| self.each.show(value)).collect();
+        format!("[{}]", shown.join(", "))
+    }
+}
+
+impl Statuses {
+    fn within(&self, name: &str, range: (u16, u16)) -> Result<(u16, u16), Fault> {
+        let (first, last) = range;
+        if self.min <= first && last <= self.max {
+            return Ok(range);
+        }
+        Err(Fault::new(format!("a status in `{name}` is between {} and {}", self.min, self.max), "outside of that"))
+    }
+
+    /// `range` as read from text or a number, for lists that hold other things too.
+    pub(crate) fn read_one(&self, name: &str, value: &Value<'_>) -> Result<(u16, u16), Fault> {
+        let range = match value.get_ref() {
+            DeValue::String(text) => parse_statuses(text)?,
+            DeValue::Integer(number) => {
+                let status = whole(number).and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
+                (status, status)
+            }
+            other => {
+                let fault = Fault::new(format!("an element of `{name}` is a status"), found(other));
+                return Err(fault.help("write for example `\"502\"` or `\"500-504\"`"));
+            }
+        };
+        self.within(name, range)
+    }
+}
+
+impl Kind for Statuses {
+    type Out = (u16, u16);
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<(u16, u16), Reported> {
+        self.read_one(name, value).map_err(|fault| sink.wrong(value.span(), fault))
+    }
+
+    fn shape(&self) -> String {
+        format!("status or range of statuses, {} to {}", self.min, self.max)
+    }
+
+    fn show(&self, value: &(u16, u16)) -> String {
+        let (start, end) = value;
+        if start == end { format!("\"{start}\"") } else { format!("\"{start}-{end}\"") }
+    }
+}

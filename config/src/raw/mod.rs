@@ -1,0 +1,194 @@
+//! The only part that knows TOML: a reader that walks the tree by typed keys and never stops at the first mistake.
+//!
+//! In: a TOML tree with the place of every value. Out: typed values, or [`Reported`] with the reason in the [`Sink`].
+//! Why no serde: its errors end the reading, and a file with ten mistakes should cost one run, not ten.
+
+mod key;
+mod kind;
+mod syntax;
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::near::nearest;
+use crate::sink::{Fault, Reported, Sink};
+
+pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
+pub(crate) use kind::{Duration, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
+pub(crate) use syntax::{Document, line_of};
+
+/// A TOML value and its place.
+pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
+
+/// One table of the text, or the empty one that stands for a table left out.
+pub(crate) struct Section<'a> {
+    table: Option<&'a DeTable<'a>>,
+    span: Range<usize>,
+    spec: &'static Spec,
+}
+
+/// An element of a list that may be written as text or as a table.
+pub(crate) enum Item<'a> {
+    Text(&'a str, Range<usize>),
+    Table(Section<'a>),
+}
+
+impl<'a> Section<'a> {
+    /// The whole text; what is missing from it is looked for at `end`.
+    pub(crate) fn root(table: &'a DeTable<'a>, end: usize, spec: &'static Spec, sink: &mut Sink) -> Self {
+        let section = Self { table: Some(table), span: end..end, spec };
+        section.refuse_unknown_keys(sink);
+        section
+    }
+
+    fn open(value: &'a Value<'a>, name: &str, spec: &'static Spec, sink: &mut Sink) -> Result<Self, Reported> {
+        let DeValue::Table(table) = value.get_ref() else {
+            let fault = Fault::new(format!("`{name}` is a table"), found(value.get_ref()));
+            return Err(sink.wrong(value.span(), fault.help(spec.how_to_write())));
+        };
+        let section = Self { table: Some(table), span: value.span(), spec };
+        section.refuse_unknown_keys(sink);
+        Ok(section)
+    }
+
+    /// The value of `key`; a missing one is what its [`Absence`] says.
+    pub(crate) fn take<K: Kind, A: Absence<K::Out>>(
+        &self,
+        key: &Key<K, A>,
+        sink: &mut Sink,
+    ) -> Result<A::Out, Reported> {
+        match self.value(key.name) {
+            Some(value) => key.kind.read(key.name, value, sink).map(A::present),
+            None => key.absent.absent().ok_or_else(|| {
+                let fault = Fault::new(
+                    format!("`{}` is missing from `{}`", key.name, self.spec.header),
+                    format!("needs `{}`: {}", key.name, lower_first(key.meaning)),
+                );
+                sink.missing(self.span.clone(), fault)
+            }),
+        }
+    }
+
+    /// The table called `name`; an empty one when it is left out.
+    pub(crate) fn table(&self, tables: &Tables, sink: &mut Sink) -> Result<Section<'a>, Reported> {
+        match self.value(tables.name) {
+            None => Ok(Section { table: None, span: self.span.clone(), spec: tables.spec }),
+            Some(value) => Section::open(value, tables.name, tables.spec, sink),
+        }
+    }
+
+    /// Each table of the list called `name`, in order; those that are no tables are reported and left out.
+    pub(crate) fn tables(&self, tables: &Tables, sink: &mut Sink) -> Vec<Section<'a>> {
+        let Some(value) = self.value(tables.name) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            let message = format!("`{}` is a list of tables", tables.name);
+            sink.wrong(value.span(), Fault::new(message, found(value.get_ref())).help(tables.spec.how_to_write()));
+            return Vec::new();
+        };
+        array.iter().filter_map(|value| Section::open(value, tables.name, tables.spec, sink).ok()).collect()
+    }
+
+    /// Each element of the list called `name`; `None` when there is no such key or it is no list (reported).
+    pub(crate) fn items(&self, tables: &Tables, sink: &mut Sink) -> Option<Vec<Result<Item<'a>, Reported>>> {
+        let value = self.value(tables.name)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            let message = format!("`{}` is an array", tables.name);
+            sink.wrong(value.span(), Fault::new(message, found(value.get_ref())).help("put it in `[` and `]`"));
+            return None;
+        };
+        let item = |value: &'a Value<'a>| match value.get_ref() {
+            DeValue::String(text) => Ok(Item::Text(text, value.span())),
+            DeValue::Table(_) => Section::open(value, tables.name, tables.spec, sink).map(Item::Table),
+            other => {
+                let message = format!("an element of `{}` is text or a table", tables.name);
+                Err(sink.wrong(value.span(), Fault::new(message, found(other)).help(tables.spec.how_to_write())))
+            }
+        };
+        Some(array.iter().map(item).collect())
+    }
+
+    /// Whether `name` is written here.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// Whether the table itself is written.
+    pub(crate) fn is_written(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The place of the value of `name`, or of the table's header when it is not written.
+    pub(crate) fn span(&self, name: &str) -> Range<usize> {
+        self.value(name).map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
+    /// The place of the key `name` itself, or of the table's header when it is not written.
+    pub(crate) fn key_span(&self, name: &str) -> Range<usize> {
+        let entry = self.table.and_then(|table| table.get_key_value(name));
+        entry.map_or_else(|| self.span.clone(), |(key, _)| key.span())
+    }
+
+    /// The place of the table's header.
+    pub(crate) fn header_span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    fn value(&self, name: &str) -> Option<&'a Value<'a>> {
+        self.table?.get(name)
+    }
+
+    fn refuse_unknown_keys(&self, sink: &mut Sink) {
+        for key in self.table.into_iter().flat_map(DeTable::keys) {
+            let name: &str = key.get_ref();
+            if self.spec.names().any(|known| known == name) {
+                continue;
+            }
+            let fault = if let Some((_, what)) = self.spec.later.iter().find(|(later, _)| *later == name) {
+                Fault::new(
+                    format!("`{name}` comes with a later version of weir"),
+                    format!("{what}: not in this version"),
+                )
+            } else {
+                let fault = Fault::new(format!("{} has no key `{name}`", self.spec.title()), "not known here");
+                fault.help(self.advice(name))
+            };
+            sink.wrong(key.span(), fault);
+        }
+    }
+
+    fn advice(&self, name: &str) -> String {
+        let names: Vec<&str> = self.spec.names().collect();
+        if let Some(known) = nearest(name, &names) {
+            return format!("did you mean `{known}`?");
+        }
+        let elsewhere = crate::read::SPECS.iter().find(|spec| spec.names().any(|known| known == name));
+        match elsewhere {
+            Some(spec) => format!("`{name}` belongs to {}", spec.title()),
+            None => {
+                format!("the keys are {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// What stands where something else was expected, for the label under the caret.
+fn found(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "this is text",
+        DeValue::Integer(_) => "this is a whole number",
+        DeValue::Float(_) => "this is a decimal number",
+        DeValue::Boolean(_) => "this is a boolean",
+        DeValue::Datetime(_) => "this is a date or time",
+        DeValue::Array(_) => "this is an array",
+        DeValue::Table(_) => "this is a table",
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    let rest = letters.as_str();
+    first.into_iter().chain(rest.strip_suffix('.').unwrap_or(rest).chars()).collect()
+}

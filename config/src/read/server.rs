@@ -1,0 +1,147 @@
+//! `[server]`, `[admin]` and `[log]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use weir_snapshot::{Bytes, Millis, TrustedProxies};
+
+use super::ONE_DAY;
+use crate::near::nearest;
+use crate::raw::{Duration, Key, List, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
+use crate::sink::{Fault, Reported, Sink};
+use crate::{AccessLog, Admin, Log, Server, defaults, names};
+
+pub(crate) static SERVER: Spec = Spec {
+    header: "[server]",
+    keys: &[&THREADS, &SHUTDOWN_DELAY, &SHUTDOWN_DEADLINE, &TRUSTED_PROXIES, &BODY_MEMORY],
+    later: &[],
+    example: "[server]",
+    about: "The process.",
+};
+pub(crate) static ADMIN: Spec = Spec {
+    header: "[admin]",
+    keys: &[&ADMIN_LISTEN],
+    later: &[("token_file", "changes through the admin address")],
+    example: "[admin]",
+    about: "Metrics, `/healthz` and `/readyz`.",
+};
+pub(crate) static LOG: Spec = Spec {
+    header: "[log]",
+    keys: &[&ACCESS],
+    later: &[],
+    example: "[log]",
+    about: "The access log: one line of JSON per exchange.",
+};
+
+static THREADS: Key<Whole<usize>, Otherwise<usize>> = Key {
+    name: "threads",
+    kind: Whole { min: 0, max: 1024 },
+    absent: Otherwise(defaults::THREADS),
+    meaning: "Threads that serve; 0 is one per core.",
+};
+static SHUTDOWN_DELAY: Key<Duration, Otherwise<Millis>> = Key {
+    name: "shutdown_delay",
+    kind: Duration { min: Millis::new(0), max: ONE_DAY },
+    absent: Otherwise(defaults::SHUTDOWN_DELAY),
+    meaning: "From the signal, when `/readyz` begins to fail, to the closing of the listeners.",
+};
+static SHUTDOWN_DEADLINE: Key<Duration, Otherwise<Millis>> = Key {
+    name: "shutdown_deadline",
+    kind: Duration { min: Millis::new(0), max: ONE_DAY },
+    absent: Otherwise(defaults::SHUTDOWN_DEADLINE),
+    meaning: "How long exchanges that run when the listeners close may take to end.",
+};
+static TRUSTED_PROXIES: Key<List<Text<IpNet>>, OtherwiseAll<IpNet>> = Key {
+    name: "trusted_proxies",
+    kind: List {
+        each: Text {
+            shape: "network such as `\"10.0.0.0/8\"`, or IP address",
+            parse: names::network,
+            show: IpNet::to_string,
+        },
+    },
+    absent: OtherwiseAll(&[]),
+    meaning: "Networks whose `X-Forwarded-For` and `Forwarded` are believed.",
+};
+static BODY_MEMORY: Key<Size, Otherwise<Bytes>> = Key {
+    name: "body_memory",
+    kind: Size { min: Bytes::new(0), max: Bytes::from_mib(1 << 20) },
+    absent: Otherwise(defaults::BODY_MEMORY),
+    meaning: "Most that all held bodies take together; bodies beyond are streamed and cannot be sent again.",
+};
+
+static ADMIN_LISTEN: Key<Text<SocketAddr>, Otherwise<SocketAddr>> = Key {
+    name: "listen",
+    kind: Text {
+        shape: "loopback `\"ip:port\"`; port 0 is a free one",
+        parse: names::admin_address,
+        show: SocketAddr::to_string,
+    },
+    absent: Otherwise(defaults::ADMIN_LISTEN),
+    meaning: "Where metrics and health are served.",
+};
+
+static ACCESS: Key<Text<AccessLog>, Otherwise<AccessLog>> = Key {
+    name: "access",
+    kind: Text { shape: "`\"off\"`, `\"stdout\"` or a path", parse: parse_access, show: show_access },
+    absent: Otherwise(AccessLog::Off),
+    meaning: "Where the access log goes.",
+};
+
+/// The admin address and where it is written.
+#[derive(Debug)]
+pub(super) struct AdminRead {
+    pub(super) value: Admin,
+    pub(super) span: std::ops::Range<usize>,
+    pub(super) is_written: bool,
+}
+
+pub(super) fn read_server(section: &Section<'_>, sink: &mut Sink) -> Result<Server, Reported> {
+    let threads = section.take(&THREADS, sink);
+    let shutdown_delay = section.take(&SHUTDOWN_DELAY, sink);
+    let shutdown_deadline = section.take(&SHUTDOWN_DEADLINE, sink);
+    let trusted_proxies = section.take(&TRUSTED_PROXIES, sink);
+    let body_memory = section.take(&BODY_MEMORY, sink);
+    Ok(Server {
+        threads: threads?,
+        shutdown_delay: shutdown_delay?,
+        shutdown_deadline: shutdown_deadline?,
+        trusted_proxies: TrustedProxies(trusted_proxies?),
+        body_memory: body_memory?,
+    })
+}
+
+pub(super) fn read_admin(section: &Section<'_>, sink: &mut Sink) -> Result<AdminRead, Reported> {
+    let listen = section.take(&ADMIN_LISTEN, sink)?;
+    let name = ADMIN_LISTEN.name;
+    Ok(AdminRead { value: Admin { listen }, span: section.span(name), is_written: section.has(name) })
+}
+
+pub(super) fn read_log(section: &Section<'_>, sink: &mut Sink) -> Result<Log, Reported> {
+    Ok(Log { access: section.take(&ACCESS, sink)? })
+}
+
+fn parse_access(text: &str) -> Result<AccessLog, Fault> {
+    match text {
+        "off" => Ok(AccessLog::Off),
+        "stdout" => Ok(AccessLog::Stdout),
+        // A bare word is more probably a slip of a word than a file in whatever directory weir was started in.
+        path if path.contains(['/', '.']) => Ok(AccessLog::File(PathBuf::from(path))),
+        other => {
+            let fault = Fault::new("`access` is `\"off\"`, `\"stdout\"` or a path with a `/` in it", "none of them");
+            Err(match nearest(other, &["off", "stdout"]) {
+                Some(word) => fault.help(format!("did you mean `\"{word}\"`?")),
+                None => fault.help(format!("write `\"./{other}\"` if it is a file")),
+            })
+        }
+    }
+}
+
+fn show_access(access: &AccessLog) -> String {
+    match access {
+        AccessLog::Off => "off".to_owned(),
+        AccessLog::Stdout => "stdout".to_owned(),
+        AccessLog::File(path) => path.display().to_string(),
+    }
+}

@@ -1,0 +1,157 @@
+//! What a legal file means.
+
+use std::sync::Arc;
+
+use weir_balance::{Policy, Weight};
+use weir_config::{AccessLog, Config, defaults, parse};
+use weir_snapshot::{Bytes, KeySource, Millis, ProbeKind, WhenAllEjected};
+
+const LEAST: &str = "[[listener]]\naddress = \"0.0.0.0:8080\"\n[[route]]\nservice = \"a\"\n\
+    [[service]]\nname = \"a\"\npolicy = \"round-robin\"\nendpoints = [\"127.0.0.1:3001\"]\n";
+
+fn read(text: &str) -> Config {
+    parse("weir.toml", text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A route and a service with these lines, and the least of everything else.
+fn with(route: &str, service: &str) -> Config {
+    read(&format!(
+        "[[listener]]\naddress = \"0.0.0.0:8080\"\n[[route]]\nservice = \"a\"\n{route}\n\
+         [[service]]\nname = \"a\"\nendpoints = [\"127.0.0.1:3001\"]\n{service}\n"
+    ))
+}
+
+#[test]
+fn the_least_file_gets_every_default() {
+    let config = read(LEAST);
+    assert_eq!(config.server.threads, 0);
+    assert_eq!(config.server.body_memory, Bytes::from_mib(512));
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.log.access, AccessLog::Off);
+    let listener = &config.listeners[0];
+    assert_eq!((listener.max_connections, listener.max_fields), (10_000, 100));
+    assert_eq!((listener.max_head, listener.max_target), (Bytes::from_kib(32), Bytes::from_kib(8)));
+    assert_eq!((listener.header_timeout, listener.idle_timeout), (Millis::from_secs(10), Millis::from_secs(75)));
+    let route = &config.routes[0];
+    assert_eq!((route.host.as_deref(), &*route.path, &*route.service), (None, "/", "a"));
+    let settings = &route.settings;
+    assert_eq!((settings.max_body, settings.buffer_body), (Bytes::from_mib(1), Bytes::from_mib(1)));
+    assert_eq!((settings.timeouts.connect, settings.timeouts.total), (Millis::from_secs(3), Millis::from_secs(300)));
+    assert_eq!((settings.retry.on_error, settings.retry.on_timeout, settings.retry.tries), (true, true, 3));
+    assert_eq!((settings.retry.budget.percent, settings.retry.budget.floor_per_second), (20, 10));
+    assert!(settings.retry.on_statuses.is_empty() && !settings.retry.non_idempotent);
+    let service = &config.services[0];
+    assert_eq!((service.policy, service.when_all_ejected), (Policy::RoundRobin, WhenAllEjected::TryAll));
+    assert_eq!((service.endpoints[0].weight, service.endpoints[0].drain), (Weight::ONE, false));
+    assert_eq!(
+        (service.health.failures, service.health.window, service.health.successes),
+        (3, Millis::from_secs(30), 1)
+    );
+    assert_eq!((service.health.probe.as_ref(), service.health.statuses.len()), (None, 0));
+}
+
+#[test]
+fn a_route_gets_the_key_of_its_service() {
+    let key = |service: &str| with("", service).routes[0].settings.key.clone();
+    assert_eq!(key("policy = \"ip-hash\""), KeySource::ClientIp { v4_prefix: 32, v6_prefix: 64 });
+    assert_eq!(
+        key("policy = \"ip-hash\"\nip_prefix = { v4 = 24 }"),
+        KeySource::ClientIp { v4_prefix: 24, v6_prefix: 64 }
+    );
+    let hash = |word: &str| key(&format!("policy = \"consistent-hash\"\nhash = {{ key = \"{word}\" }}"));
+    assert_eq!(hash("path"), KeySource::Path);
+    assert_eq!(hash("body"), KeySource::Body);
+    assert_eq!(hash("client-ip"), KeySource::ClientIp { v4_prefix: 32, v6_prefix: 64 });
+    assert_eq!(hash("header:X-User"), KeySource::Header(Arc::from("x-user")));
+    assert_eq!(hash("cookie:SID"), KeySource::Cookie(Arc::from("SID")));
+    assert_eq!(hash("query:photo"), KeySource::Query(Arc::from("photo")));
+}
+
+#[test]
+fn a_default_gives_way_to_a_lower_limit_that_is_written() {
+    let route = |lines: &str| with(lines, "policy = \"weighted\"").routes[0].settings.clone();
+    assert_eq!(route("body = { max = \"10KiB\" }").buffer_body, Bytes::from_kib(10));
+    assert_eq!(route("timeout = { total = \"1s\" }").timeouts.connect, Millis::from_secs(1));
+    let health = with("", "policy = \"weighted\"\nhealth = { kind = \"tcp\", interval = \"200ms\" }");
+    assert_eq!(health.services[0].health.probe.as_ref().map(|probe| probe.timeout), Some(Millis::new(200)));
+    let memory = read(&format!("server.body_memory = \"4KiB\"\n{LEAST}"));
+    assert_eq!(memory.routes[0].settings.buffer_body, Bytes::from_kib(4));
+    let head = read(&LEAST.replace("8080\"", "8080\"\nmax_head = \"2KiB\""));
+    assert_eq!(head.listeners[0].max_target, Bytes::from_kib(2));
+}
+
+#[test]
+fn statuses_may_be_numbers_text_or_ranges() {
+    let settings =
+        with("retry = { on = [\"error\", \"502-504\", 500, \"503\"] }", "policy = \"weighted\"").routes[0].clone();
+    assert_eq!(settings.settings.retry.on_statuses, [500, 502, 503, 504]);
+    assert!(!settings.settings.retry.on_timeout);
+    let health =
+        with("", "policy = \"weighted\"\nhealth = { kind = \"http\", statuses = [200, \"300-302\"], blame = [502] }");
+    let health = &health.services[0].health;
+    let Some(ProbeKind::Http { statuses, path, .. }) = health.probe.as_ref().map(|probe| &probe.kind) else { panic!() };
+    assert_eq!((statuses.as_slice(), &**path), (&[(200, 200), (300, 302)][..], "/healthz"));
+    assert_eq!(health.statuses, [502]);
+}
+
+#[test]
+fn endpoints_may_be_text_or_tables_in_place_or_below() {
+    let text = LEAST
+        .replace("endpoints = [\"127.0.0.1:3001\"]", "[[service.endpoints]]\naddress = \"[::1]:3001\"\ndrain = true");
+    let endpoint = read(&text).services[0].endpoints[0];
+    assert_eq!((endpoint.address.to_string(), endpoint.drain), ("[::1]:3001".to_owned(), true));
+    let mixed =
+        LEAST.replace("[\"127.0.0.1:3001\"]", "[\"127.0.0.1:3001\", { address = \"127.0.0.1:3002\", weight = 1 }]");
+    assert_eq!(read(&mixed).services[0].endpoints.len(), 2);
+}
+
+#[test]
+fn a_service_that_no_route_uses_is_legal() {
+    let text = format!("{LEAST}[[service]]\nname = \"b\"\npolicy = \"weighted\"\nendpoints = [\"127.0.0.1:3002\"]\n");
+    assert_eq!(read(&text).services.len(), 2);
+}
+
+#[test]
+fn two_listeners_on_port_zero_do_not_collide() {
+    let text = LEAST.replace("0.0.0.0:8080\"", "127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"");
+    assert_eq!(read(&text).listeners.len(), 2);
+}
+
+#[test]
+fn one_path_may_be_routed_once_for_each_host() {
+    let text = format!(
+        "{LEAST}[[route]]\nhost = \"A.example.org\"\nservice = \"a\"\n[[route]]\nhost = \"*.example.org\"\nservice = \"a\"\n"
+    );
+    let hosts: Vec<_> = read(&text).routes.iter().map(|route| route.host.clone()).collect();
+    assert_eq!(hosts, [None, Some("a.example.org".into()), Some("*.example.org".into())]);
+}
+
+#[test]
+fn an_access_log_with_a_dot_or_a_slash_is_a_file() {
+    let access = |word: &str| read(&format!("log.access = \"{word}\"\n{LEAST}")).log.access;
+    assert_eq!(access("stdout"), AccessLog::Stdout);
+    assert_eq!(access("/var/log/weir.json"), AccessLog::File("/var/log/weir.json".into()));
+    assert_eq!(access("access.log"), AccessLog::File("access.log".into()));
+}
+
+#[test]
+fn a_bare_address_is_a_trusted_network_of_one() {
+    let networks =
+        read(&format!("server.trusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n{LEAST}")).server.trusted_proxies.0;
+    assert_eq!(networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    assert_eq!(read(&format!("\u{feff}{}", LEAST.replace('\n', "\r\n"))), read(LEAST));
+}
+
+#[test]
+fn the_defaults_are_what_the_reference_page_lists() {
+    let page = weir_config::reference();
+    for default in
+        [defaults::PROBE_PATH.to_owned(), defaults::BODY_MEMORY.to_string(), defaults::IDLE_TIMEOUT.to_string()]
+    {
+        assert!(page.contains(&format!("`\"{default}\"`")), "{default}");
+    }
+}
