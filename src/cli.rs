@@ -70,7 +70,8 @@ impl Cli {
 }
 
 fn load(file: &Path) -> Result<Config, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("error: cannot read `{}`: {error}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("error: cannot read `{}`: {error}", file.display()))?;
     weir_config::parse(&file.display().to_string(), &text).map_err(|problems| problems.to_string())
 }
 
@@ -81,7 +82,7 @@ fn outcome(result: Result<(), run::RunError>) -> ExitCode {
             let mut text = format!("error: {error}");
             let mut cause = std::error::Error::source(&error);
             while let Some(error) = cause {
-                text.push_str(&format!(": {error}"));
+                text = format!("{text}: {error}");
                 cause = error.source();
             }
             complain(&text)
