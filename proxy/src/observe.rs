@@ -55,7 +55,6 @@ pub const METRICS: [(&str, &str, &str); 15] = [
 ];
 
 /// Registers the help texts with the recorder.
-#[expect(clippy::disallowed_macros, reason = "this is the file that writes metrics")]
 pub fn describe() {
     for (name, kind, help) in METRICS {
         match kind {
