@@ -70,7 +70,8 @@ impl Cli {
 }
 
 fn load(file: &Path) -> Result<Config, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("error: cannot read `{}`: {error}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("error: cannot read `{}`: {error}", file.display()))?;
     weir_config::parse(&file.display().to_string(), &text).map_err(|problems| problems.to_string())
 }
 

@@ -6,6 +6,8 @@
 
 mod bodies;
 mod fleet;
+mod health;
+mod life;
 mod policies;
 mod retries;
 mod support;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use weir_testkit::{Endpoint, Gate, Plan, Raw, Reply, Weir};
+use weir_testkit::{Endpoint, Gate, Plan, Raw, Reply, Weir, eventually};
 
 use crate::support::{Setup, ask, get, post};
 
@@ -82,10 +82,7 @@ fn least_connections_sends_nothing_more_to_an_endpoint_that_is_still_busy_while_
         let before = fast.requests().len();
         client.write(get("/"));
         let total = slow.requests().len() + before + 1;
-        let arrived = || slow.requests().len() + fast.requests().len() >= total;
-        while !arrived() {
-            std::thread::yield_now();
-        }
+        eventually("the request arrives", || slow.requests().len() + fast.requests().len() >= total);
         if fast.requests().len() > before {
             assert_eq!(client.response().field("x-endpoint"), Some("fast"));
             // Until its lease is back, both have one.
