@@ -41,7 +41,7 @@ async fn demo(listen: SocketAddr, admin: SocketAddr, optimizers: u8) -> Result<(
 
 /// What a user would write for these optimizers.
 fn configuration(listen: SocketAddr, admin: SocketAddr, endpoints: &[SocketAddr]) -> String {
-    let endpoints: String = endpoints.iter().map(|address| format!("\"{address}\", ")).collect();
+    let endpoints = endpoints.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ");
     format!(
         r#"[server]
 shutdown_delay = "0s"

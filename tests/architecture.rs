@@ -1,5 +1,7 @@
 //! Who may know whom: the crate graph of ARCHITECTURE.md, and what must not be in it.
 
+#![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

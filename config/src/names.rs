@@ -6,59 +6,59 @@ use ipnet::IpNet;
 
 use crate::sink::Fault;
 
-/// `ip:port`; `what` is the thing that has the address, `example` the IP address to show in advice, and `named` the
-/// advice for a name in place of an IP address.
-fn socket(text: &str, what: &str, example: &str, named: impl Fn() -> String) -> Result<SocketAddr, Fault> {
+/// `ip:port`; `what` is the thing that has the address, `ip` and `port` what to show in advice, and `named` the advice
+/// for a name in place of an IP address.
+fn socket(text: &str, what: &str, (ip, port): (&str, u16), named: impl Fn() -> String) -> Result<SocketAddr, Fault> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
     let rule = format!("{what} is an IP address and a port");
+    let fault = |label: &str, help: String| Err(Fault::new(&*rule, label).help(help));
+    let example = format!("write for example `\"{ip}:{port}\"`");
     if let Some((_, rest)) = text.split_once("://") {
         let authority = rest.split('/').next().unwrap_or(rest);
-        return Err(Fault::new(rule, "this is a URL").help(format!("write `\"{authority}\"`")));
+        return fault("this is a URL", format!("write `\"{authority}\"`"));
     }
     if text.starts_with('/') || text.starts_with("unix:") {
-        return Err(Fault::new(rule, "this is a Unix socket").help(format!("write for example `\"{example}:3001\"`")));
+        return fault("this is a Unix socket", example);
     }
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        let fault = Fault::new(rule, "the port is missing");
-        return Err(match ip {
-            IpAddr::V4(ip) => fault.help(format!("write for example `\"{ip}:3001\"`")),
-            IpAddr::V6(ip) => fault.help(format!("IPv6 stands in brackets, for example `\"[{ip}]:3001\"`")),
-        });
+    match text.parse() {
+        Ok(IpAddr::V4(ip)) => return fault("the port is missing", format!("write for example `\"{ip}:{port}\"`")),
+        Ok(IpAddr::V6(ip)) => {
+            return fault("the port is missing", format!("IPv6 stands in brackets, for example `\"[{ip}]:{port}\"`"));
+        }
+        Err(_) => {}
     }
-    if text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some_and(|ip| ip.parse::<IpAddr>().is_ok()) {
-        return Err(Fault::new(rule, "the port is missing").help(format!("write for example `\"{text}:3001\"`")));
+    let is_ip = |text: &str| text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    if is_ip(text) {
+        return fault("the port is missing", format!("write for example `\"{text}:{port}\"`"));
     }
-    let (name, port) = text.rsplit_once(':').unwrap_or(("", text));
-    let only_port = matches!(name, "" | "*") && port.parse::<u16>().is_ok();
-    if only_port {
-        return Err(Fault::new(rule, "the IP address is missing").help(format!("write `\"{example}:{port}\"`")));
-    }
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    if bare.parse::<IpAddr>().is_ok() {
-        return Err(match port.parse::<u16>() {
-            Ok(port) => Fault::new(rule, "IPv6 stands in brackets").help(format!("write `\"[{bare}]:{port}\"`")),
-            Err(_) => Fault::new(rule, "a port is between 0 and 65535"),
-        });
+    let (name, last) = text.rsplit_once(':').unwrap_or(("", text));
+    match (name, last.parse::<u16>()) {
+        ("" | "*", Ok(port)) => return fault("the IP address is missing", format!("write `\"{ip}:{port}\"`")),
+        (name, Ok(port)) if is_ip(name) => {
+            return fault("IPv6 stands in brackets", format!("write `\"[{name}]:{port}\"`"));
+        }
+        (name, Err(_)) if is_ip(name) => return Err(Fault::new(rule, "a port is between 0 and 65535")),
+        _ => {}
     }
     let host = if text.contains(':') { name } else { text };
-    if host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Err(Fault::new(rule, "no IP address").help(format!("write for example `\"{example}:3001\"`")));
+    if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return fault("no IP address", example);
     }
-    Err(Fault::new(rule, "this is a name").help(named()))
+    fault("this is a name", named())
 }
 
 /// Where to listen: `ip:port`, port 0 for a free one.
 pub(crate) fn listener_address(text: &str) -> Result<SocketAddr, Fault> {
-    socket(text, "a listener's address", "0.0.0.0", || {
+    socket(text, "a listener's address", ("0.0.0.0", 8080), || {
         "listen on an IP address: `0.0.0.0` for all, `127.0.0.1` for this machine only".to_owned()
     })
 }
 
 /// Where metrics and health are served: as [`listener_address`], and on this machine only.
 pub(crate) fn admin_address(text: &str) -> Result<SocketAddr, Fault> {
-    let address = socket(text, "the admin address", "127.0.0.1", || "write `\"127.0.0.1:9090\"`".to_owned())?;
+    let address = socket(text, "the admin address", ("127.0.0.1", 9090), || "write `\"127.0.0.1:9090\"`".to_owned())?;
     if address.ip().to_canonical().is_loopback() {
         return Ok(address);
     }
@@ -69,7 +69,7 @@ pub(crate) fn admin_address(text: &str) -> Result<SocketAddr, Fault> {
 
 /// Where to connect to: `ip:port`, no name and no port 0.
 pub(crate) fn endpoint_address(text: &str) -> Result<SocketAddr, Fault> {
-    let address = socket(text, "an endpoint", "127.0.0.1", || {
+    let address = socket(text, "an endpoint", ("127.0.0.1", 3001), || {
         let (name, port) = text.rsplit_once(':').unwrap_or((text, "3001"));
         let ip = if name == "localhost" { "127.0.0.1" } else { "192.0.2.1" };
         format!("DNS comes with discovery in a later version; write an IP address, for example `\"{ip}:{port}\"`")

@@ -36,9 +36,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("wrr", "weighted"),
 ];
 
+/// Fewer letters begin too many words.
+const SHORTEST_BEGINNING: usize = 3;
+
 /// The candidate that `word` was most probably meant to be, if any is near enough.
 ///
-/// Case and the difference between `-` and `_` count for nothing; else at most a third of the letters may differ.
+/// Case and the difference between `-` and `_` count for nothing; else at most a third of the letters may differ, or the end
+/// of the word be left out.
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let plain = normal(word);
     let known = |name: &str| candidates.iter().copied().find(|candidate| *candidate == name);
@@ -48,12 +52,15 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|candidate| (damerau_levenshtein(&plain, &normal(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance);
+    let begun = |word: &str| word.len() >= SHORTEST_BEGINNING;
+    let longer = candidates.iter().copied().find(|candidate| begun(&plain) && normal(candidate).starts_with(&plain));
     match near {
         Some((0 | 1, candidate)) => Some(candidate),
         _ => ELSEWHERE
             .iter()
             .filter(|(elsewhere, _)| normal(elsewhere) == plain)
             .find_map(|(_, here)| known(here))
+            .or(longer)
             .or(near.map(|(_, candidate)| candidate)),
     }
 }
@@ -90,6 +97,12 @@ mod tests {
     fn a_word_of_another_proxy_finds_ours() {
         assert_eq!(nearest("least_conn", &["round-robin", "least-connections"]), Some("least-connections"));
         assert_eq!(nearest("upstream", &["path", "service"]), Some("service"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_word_finds_it() {
+        assert_eq!(nearest("addr", &["weight", "address"]), Some("address"));
+        assert_eq!(nearest("ad", &["weight", "address"]), None);
     }
 
     #[test]

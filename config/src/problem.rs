@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, where, and what to write instead.
 //!
 //! In: the text, and places in it. Out: lines for a terminal, in the form that rustc made familiar.
-//! Cost: nothing until something is wrong; then one walk through the text per problem.
+//! Cost: nothing until something is wrong; then one walk through the text, and one through its line for each problem.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,6 +24,8 @@ pub struct Problem {
 pub struct Problems {
     file: Box<str>,
     text: Box<str>,
+    /// Where each line begins.
+    lines: Vec<usize>,
     list: Vec<Problem>,
 }
 
@@ -45,7 +47,11 @@ impl Problems {
         }
         // Stable, so that two problems of one place keep the order in which they were found.
         list.sort_by_key(|problem| (problem.span.start, problem.span.end));
-        Self { file: file.into(), text: text.into(), list }
+        // A byte order mark is no column of anything that the reader sees.
+        let first = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let after = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        let lines = std::iter::once(first).chain(after).collect();
+        Self { file: file.into(), text: text.into(), lines, list }
     }
 
     /// Each problem, in the order of the text.
@@ -61,12 +67,21 @@ impl Problems {
 
     /// Line and column of a problem's first character, both from 1, columns counted in characters.
     pub fn place(&self, problem: &Problem) -> (usize, usize) {
-        let place = Place::of(&self.text, problem.span.start);
+        let place = self.find(problem);
         (place.line, place.column)
     }
 
+    fn find(&self, problem: &Problem) -> Place<'_> {
+        let offset = problem.span.start;
+        let line = self.lines.partition_point(|start| *start <= offset).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let column = self.text.get(start..offset).map_or(0, |part| part.chars().count()) + 1;
+        let rest = self.text.get(start..).unwrap_or_default();
+        Place { line, column, text: rest.lines().next().unwrap_or_default() }
+    }
+
     fn write(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = Place::of(&self.text, problem.span.start);
+        let place = self.find(problem);
         let number = place.line.to_string();
         let gutter = " ".repeat(number.len());
         let excerpt = place.excerpt(problem.span.len());
@@ -118,18 +133,7 @@ struct Excerpt {
     carets: String,
 }
 
-impl<'a> Place<'a> {
-    fn of(text: &'a str, offset: usize) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        // A byte order mark is no column of anything the reader sees.
-        let start = if start == 0 && text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { start };
-        let column = before.get(start..).map_or(0, |part| part.chars().count()) + 1;
-        let rest = text.get(start..).unwrap_or_default();
-        Self { line, column, text: rest.lines().next().unwrap_or_default() }
-    }
-
+impl Place<'_> {
     fn excerpt(&self, bytes: usize) -> Excerpt {
         let at = self.column - 1;
         let here: String = self.text.chars().skip(at).collect();

@@ -66,7 +66,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Millis, Fault> {
         _ if bare(text) => {
             Fault::new(rule, "no unit").help(format!("write `\"{text}s\"` or `\"{text}ms\"`", text = text.trim()))
         }
-        Some(millis) => Fault::new(rule, "not of that form").help(format!("write `\"{}\"`", Millis::new(millis))),
+        Some(millis) => {
+            Fault::new(rule, "not of that form").help(format!("write `\"{}\"`", show_duration(Millis::new(millis))))
+        }
         None => Fault::new(rule, "not of that form").help("write for example `\"250ms\"` or `\"3s\"`"),
     })
 }
@@ -177,7 +179,25 @@ fn shortest_size(bytes: u64) -> String {
         .find(|(name, size)| !name.contains('i') && *size > 1 && bytes > 0 && bytes.is_multiple_of(*size));
     match decimal {
         Some((unit, size)) if !bytes.is_multiple_of(1024) => format!("{}{unit}", bytes / size),
-        _ => Bytes::new(bytes).to_string(),
+        _ => show_size(Bytes::new(bytes)),
+    }
+}
+
+/// As [`Millis`] prints itself, with hours.
+pub(crate) fn show_duration(span: Millis) -> String {
+    match span.get() {
+        0 => "0s".to_owned(),
+        whole if whole.is_multiple_of(3_600_000) => format!("{}h", whole / 3_600_000),
+        _ => span.to_string(),
+    }
+}
+
+/// As [`Bytes`] prints itself, with `TiB`.
+pub(crate) fn show_size(size: Bytes) -> String {
+    match size.get() {
+        0 => "0B".to_owned(),
+        whole if whole.is_multiple_of(1 << 40) => format!("{}TiB", whole >> 40),
+        _ => size.to_string(),
     }
 }
 
@@ -197,13 +217,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_duration_that_was_printed_reads_as_itself(millis: u64) {
-            prop_assert_eq!(parse_duration(&Millis::new(millis).to_string()), Ok(Millis::new(millis)));
+        fn a_duration_that_was_printed_reads_as_itself(millis in prop_oneof![any::<u64>(), (0_u64..1000).prop_map(|hours| hours * 3_600_000)]) {
+            let span = Millis::new(millis);
+            prop_assert_eq!(parse_duration(&span.to_string()), Ok(span));
+            prop_assert_eq!(parse_duration(&show_duration(span)), Ok(span));
         }
 
         #[test]
-        fn a_size_that_was_printed_reads_as_itself(bytes: u64) {
-            prop_assert_eq!(parse_size(&Bytes::new(bytes).to_string()), Ok(Bytes::new(bytes)));
+        fn a_size_that_was_printed_reads_as_itself(bytes in prop_oneof![any::<u64>(), (0_u64..1000).prop_map(|tib| tib << 40)]) {
+            let size = Bytes::new(bytes);
+            prop_assert_eq!(parse_size(&size.to_string()), Ok(size));
+            prop_assert_eq!(parse_size(&show_size(size)), Ok(size));
         }
 
         #[test]

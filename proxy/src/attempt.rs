@@ -250,8 +250,9 @@ impl Attempt<'_> {
             (false, Framing::None) => Sending::Nothing,
             (false, _) => Sending::Length(plan.held.len()),
         };
-        let (pieces, taken) = (plan.held.pieces(), plan.held.len());
-        (sending, Upload { pieces, streams: plan.streams, sending, max: plan.route.settings.max_body.get(), taken })
+        let (pieces, held) = (plan.held.pieces(), plan.held.len());
+        let max = plan.route.settings.max_body.get();
+        (sending, Upload { pieces, streams: plan.streams, sending, max, held, taken: held })
     }
 }
 

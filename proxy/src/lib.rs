@@ -6,6 +6,7 @@
 mod access_log;
 mod attempt;
 mod body;
+mod chunked;
 mod client;
 mod connection;
 mod core;

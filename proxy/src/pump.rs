@@ -78,8 +78,11 @@ pub(crate) struct Upload {
     /// Whether more comes from the client behind the pieces.
     pub(crate) streams: bool,
     pub(crate) sending: Sending,
-    /// The most that may come from the client, and how much has, held pieces included.
+    /// The most that may come from the client, held pieces included.
     pub(crate) max: u64,
+    /// Bytes that are held.
+    pub(crate) held: u64,
+    /// Bytes that came from the client, held ones included.
     pub(crate) taken: u64,
 }
 
@@ -162,7 +165,7 @@ impl<'a> Pump<'a> {
 
     /// Whether bytes of a body that cannot be replayed have left the client's connection for this endpoint.
     pub(crate) fn consumed(&self) -> bool {
-        self.upload.streams && self.upload.taken > 0
+        self.upload.taken > self.upload.held
     }
 
     /// Passes the final answer head on; its body follows.
@@ -174,8 +177,8 @@ impl<'a> Pump<'a> {
         self.down.write_head(head)?;
         if tunnel {
             self.state = Answer::Tunnel;
-            self.upload =
-                Upload { pieces: VecDeque::new(), streams: true, sending: Sending::Nothing, max: u64::MAX, taken: 0 };
+            let sending = Sending::Nothing;
+            self.upload = Upload { pieces: VecDeque::new(), streams: true, sending, max: u64::MAX, held: 0, taken: 0 };
             self.uploaded = false;
             self.limits.total = None;
             self.up.maybe_upgrade_body_writer();

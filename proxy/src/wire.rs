@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -23,6 +23,8 @@ use pingora_core::protocols::{
     UniqueID, UniqueIDType, raw_connect::ProxyDigest,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::chunked::Chunked;
 
 /// Writes up to this size wait for the next write or flush, so that a head leaves together with what follows it.
 const GATHER: usize = 4096;
@@ -43,12 +45,15 @@ struct Inner {
     /// A write failed: what is written from now on is lost, but the answer may still be read.
     dead: Option<io::ErrorKind>,
     received: u64,
+    /// The framing of the body that the session reads, while it is chunked.
+    chunked: Option<Chunked>,
 }
 
 impl Wire {
     /// Wraps a transport stream.
     pub(crate) fn new(io: Stream) -> (Self, Handle) {
-        let handle = Handle(Arc::new(Mutex::new(Inner { io, out: BytesMut::new(), dead: None, received: 0 })));
+        let handle =
+            Handle(Arc::new(Mutex::new(Inner { io, out: BytesMut::new(), dead: None, received: 0, chunked: None })));
         (Self(handle.clone()), handle)
     }
 }
@@ -100,6 +105,21 @@ impl Handle {
         if inner.out.is_empty() && inner.out.capacity() > 0 {
             inner.out = BytesMut::new();
         }
+    }
+
+    /// Checks what the session reads from now on as a chunked body, of which `read` has come already; checks nothing
+    /// when `None`. [`Handle::has_broken_chunks`] tells of the first fault.
+    pub(crate) fn check_chunks(&self, read: Option<&[u8]>) {
+        self.lock().chunked = read.map(|read| {
+            let mut chunked = Chunked::new();
+            chunked.feed(read);
+            chunked
+        });
+    }
+
+    /// Whether the chunked body that the session reads is broken.
+    pub(crate) fn has_broken_chunks(&self) -> bool {
+        self.lock().chunked.as_ref().is_some_and(Chunked::is_broken)
     }
 
     /// Reads what is there into `buf`.
@@ -174,7 +194,15 @@ impl Inner {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read(cx, buf)
+        let mut inner = self.0.lock();
+        let before = buf.filled().len();
+        ready!(inner.poll_read(cx, buf))?;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if inner.chunked.as_mut().is_some_and(|chunked| !chunked.feed(read)) {
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

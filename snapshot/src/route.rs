@@ -124,6 +124,8 @@ struct Paths(Vec<Entry>);
 
 #[derive(Debug)]
 struct Entry {
+    /// The route's, one pointer nearer: a search reads a dozen of them.
+    path: Box<[u8]>,
     route: Arc<Route>,
     shorter: Option<usize>,
 }
@@ -136,21 +138,22 @@ impl Paths {
         let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
         for route in routes {
             let previous = entries.len().checked_sub(1);
-            let shorter = Self::chain(&entries, previous, route.path.as_bytes());
-            entries.push(Entry { route, shorter });
+            let path = Box::<[u8]>::from(route.path.as_bytes());
+            let shorter = Self::chain(&entries, previous, &path);
+            entries.push(Entry { path, route, shorter });
         }
         Self(entries)
     }
 
     fn find(&self, path: &[u8]) -> Option<&Arc<Route>> {
-        let after = self.0.partition_point(|entry| entry.route.path.as_bytes() <= path);
+        let after = self.0.partition_point(|entry| *entry.path <= *path);
         Self::chain(&self.0, after.checked_sub(1), path).map(|at| &self.0[at].route)
     }
 
     /// The first on the chain from `at` that is a prefix of `path`.
     fn chain(entries: &[Entry], mut at: Option<usize>, path: &[u8]) -> Option<usize> {
         while let Some(entry) = at.and_then(|at| entries.get(at)) {
-            if path.starts_with(entry.route.path.as_bytes()) {
+            if path.starts_with(&entry.path) {
                 return at;
             }
             at = entry.shorter;

@@ -5,10 +5,10 @@ use std::fmt;
 use toml::de::{DeInteger, DeValue};
 use weir_snapshot::{Bytes, Millis};
 
-use super::{Value, found};
+use super::{Value, found, list_help};
 use crate::near::{any_of, nearest};
 use crate::sink::{Fault, Reported, Sink};
-use crate::text::{parse_duration, parse_size, parse_statuses};
+use crate::text::{parse_duration, parse_size, parse_statuses, show_duration, show_size};
 
 /// What a key can hold.
 pub(crate) trait Kind {
@@ -107,20 +107,18 @@ impl Kind for Duration {
     type Out = Millis;
 
     fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Millis, Reported> {
+        let limits = || format!("`{name}` is between `{}` and `{}`", show_duration(self.min), show_duration(self.max));
         let fault = match value.get_ref() {
             DeValue::String(text) => match parse_duration(text) {
-                Ok(span) if span < self.min => {
-                    Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too short")
-                }
-                Ok(span) if span > self.max => {
-                    Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too long")
-                }
+                Ok(span) if span < self.min => Fault::new(limits(), "too short"),
+                Ok(span) if span > self.max => Fault::new(limits(), "too long"),
                 Ok(span) => return Ok(span),
                 Err(fault) => fault,
             },
             DeValue::Integer(number) => {
-                Fault::new(format!("`{name}` is a duration, which needs a unit"), "seconds or milliseconds?")
-                    .help(format!("write `\"{number}s\"` or `\"{number}ms\"`"))
+                let fault =
+                    Fault::new(format!("`{name}` is a duration, which needs a unit"), "seconds or milliseconds?");
+                fault.help(format!("write `\"{number}s\"` or `\"{number}ms\"`"))
             }
             other => Fault::new(format!("`{name}` is a duration"), found(other)).help("write for example `\"3s\"`"),
         };
@@ -128,11 +126,11 @@ impl Kind for Duration {
     }
 
     fn shape(&self) -> String {
-        format!("duration, `\"{}\"` to `\"{}\"`", self.min, self.max)
+        format!("duration, `\"{}\"` to `\"{}\"`", show_duration(self.min), show_duration(self.max))
     }
 
     fn show(&self, value: &Millis) -> String {
-        format!("\"{value}\"")
+        format!("\"{}\"", show_duration(*value))
     }
 }
 
@@ -140,36 +138,32 @@ impl Kind for Size {
     type Out = Bytes;
 
     fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Bytes, Reported> {
+        let limits = || format!("`{name}` is between `{}` and `{}`", show_size(self.min), show_size(self.max));
         let fault = match value.get_ref() {
             DeValue::String(text) => match parse_size(text) {
-                Ok(size) if size < self.min => {
-                    let fault =
-                        Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too small");
-                    if size.get() == 0 {
-                        fault.help("there is no unlimited: write the most that you expect")
-                    } else {
-                        fault
-                    }
+                Ok(size) if size.get() == 0 && size < self.min => {
+                    Fault::new(limits(), "too small").help("there is no unlimited: write the most that you expect")
                 }
-                Ok(size) if size > self.max => {
-                    Fault::new(format!("`{name}` is between `{}` and `{}`", self.min, self.max), "too large")
-                }
+                Ok(size) if size < self.min => Fault::new(limits(), "too small"),
+                Ok(size) if size > self.max => Fault::new(limits(), "too large"),
                 Ok(size) => return Ok(size),
                 Err(fault) => fault,
             },
-            DeValue::Integer(number) => Fault::new(format!("`{name}` is a size, which needs a unit"), "bytes or more?")
-                .help(format!("write `\"{number}B\"`, `\"{number}KiB\"` or `\"{number}MiB\"`")),
+            DeValue::Integer(number) => {
+                let fault = Fault::new(format!("`{name}` is a size, which needs a unit"), "bytes or more?");
+                fault.help(format!("write `\"{number}B\"`, `\"{number}KiB\"` or `\"{number}MiB\"`"))
+            }
             other => Fault::new(format!("`{name}` is a size"), found(other)).help("write for example `\"64KiB\"`"),
         };
         Err(sink.wrong(value.span(), fault))
     }
 
     fn shape(&self) -> String {
-        format!("size, `\"{}\"` to `\"{}\"`", self.min, self.max)
+        format!("size, `\"{}\"` to `\"{}\"`", show_size(self.min), show_size(self.max))
     }
 
     fn show(&self, value: &Bytes) -> String {
-        format!("\"{value}\"")
+        format!("\"{}\"", show_size(*value))
     }
 }
 
@@ -201,19 +195,26 @@ impl<T: Copy + PartialEq> Kind for Word<T> {
     type Out = T;
 
     fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<T, Reported> {
-        let text = text_of(name, value, sink)?;
-        known_word(name, text, self.words, self.later).map_err(|fault| sink.wrong(value.span(), fault))
+        let word = match value.get_ref() {
+            DeValue::String(text) => known_word(name, text, self.words, self.later),
+            other => Err(Fault::new(format!("`{name}` is {}", one_of(self.words)), found(other))),
+        };
+        word.map_err(|fault| sink.wrong(value.span(), fault))
     }
 
     fn shape(&self) -> String {
-        let words: Vec<String> = self.words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        any_of(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        one_of(self.words)
     }
 
     fn show(&self, value: &T) -> String {
         let word = self.words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| *word);
         format!("\"{word}\"")
     }
+}
+
+fn one_of<T>(words: &[(&'static str, T)]) -> String {
+    let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    any_of(&words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// What `text` means, or a fault that lists all words.
@@ -224,9 +225,9 @@ fn known_word<T: Copy>(name: &str, text: &str, words: &[(&'static str, T)], late
     let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     if later.contains(&text) {
         let fault = Fault::new(format!("`{text}` comes with a later version of weir"), "not in this version");
-        return Err(fault.help(format!("this version knows {}", any_of(&all))));
+        return Err(fault.help(format!("this version knows {}", one_of(words))));
     }
-    let fault = Fault::new(format!("`{name}` is {}", any_of(&all)), "none of them");
+    let fault = Fault::new(format!("`{name}` is {}", one_of(words)), "none of them");
     Err(match nearest(text, &all) {
         Some(word) => fault.help(format!("did you mean `\"{word}\"`?")),
         None => fault,
@@ -237,8 +238,14 @@ impl<T> Kind for Text<T> {
     type Out = T;
 
     fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<T, Reported> {
-        let text = text_of(name, value, sink)?;
-        (self.parse)(text).map_err(|fault| sink.wrong(value.span(), fault))
+        let fault = match value.get_ref() {
+            DeValue::String(text) => match (self.parse)(text) {
+                Ok(read) => return Ok(read),
+                Err(fault) => fault,
+            },
+            other => self.unquoted(name, other),
+        };
+        Err(sink.wrong(value.span(), fault))
     }
 
     fn shape(&self) -> String {
@@ -250,17 +257,22 @@ impl<T> Kind for Text<T> {
     }
 }
 
-fn text_of<'a>(name: &str, value: &'a Value<'_>, sink: &mut Sink) -> Result<&'a str, Reported> {
-    value.get_ref().as_str().ok_or_else(|| {
-        let fault = Fault::new(format!("`{name}` is text"), found(value.get_ref()));
-        let fault = match value.get_ref() {
-            DeValue::Integer(number) => fault.help(format!("write `\"{number}\"`, in quotes")),
-            DeValue::Float(number) => fault.help(format!("write `\"{number}\"`, in quotes")),
-            DeValue::Boolean(flag) => fault.help(format!("write `\"{flag}\"`, in quotes")),
-            _ => fault,
+impl<T> Text<T> {
+    /// What is wrong with a value that is no text: only its quotes, or more.
+    fn unquoted(&self, name: &str, value: &DeValue<'_>) -> Fault {
+        let written = match value {
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Boolean(flag) => flag.to_string(),
+            other => return Fault::new(format!("`{name}` is text"), found(other)),
         };
-        sink.wrong(value.span(), fault)
-    })
+        match (self.parse)(&written) {
+            Ok(_) => {
+                Fault::new(format!("`{name}` is text"), found(value)).help(format!("write `\"{written}\"`, in quotes"))
+            }
+            Err(fault) => Fault { label: found(value).to_owned(), ..fault },
+        }
+    }
 }
 
 impl<K: Kind> Kind for List<K> {
@@ -269,7 +281,7 @@ impl<K: Kind> Kind for List<K> {
     fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Self::Out, Reported> {
         let DeValue::Array(array) = value.get_ref() else {
             let fault = Fault::new(format!("`{name}` is an array"), found(value.get_ref()));
-            return Err(sink.wrong(value.span(), fault.help("put it in `[` and `]`, also if it is only one")));
+            return Err(sink.wrong(value.span(), list_help(fault, value)));
         };
         // Collected in two steps, so that each wrong element is reported and not only the first.
         let read: Vec<_> = array.iter().map(|value| self.each.read(name, value, sink)).collect();

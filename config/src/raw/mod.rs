@@ -17,7 +17,7 @@ use crate::sink::{Fault, Reported, Sink};
 
 pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
 pub(crate) use kind::{Duration, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
-pub(crate) use syntax::{Document, line_of};
+pub(crate) use syntax::{Document, Healed, line_of};
 
 /// A TOML value and its place.
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
@@ -61,13 +61,16 @@ impl<'a> Section<'a> {
     ) -> Result<A::Out, Reported> {
         match self.value(key.name) {
             Some(value) => key.kind.read(key.name, value, sink).map(A::present),
-            None => key.absent.absent().ok_or_else(|| {
-                let fault = Fault::new(
-                    format!("`{}` is missing from `{}`", key.name, self.spec.header),
-                    format!("needs `{}`: {}", key.name, lower_first(key.meaning)),
-                );
-                sink.missing(self.span.clone(), fault)
-            }),
+            None => match key.absent.absent() {
+                Some(absent) => Ok(absent),
+                None if self.is_misspelt(key.name) => Err(Reported),
+                None => {
+                    let message = format!("`{}` is missing from {}", key.name, self.spec.title());
+                    let fault = Fault::new(message, format!("needs `{}`", key.name));
+                    let help = format!("add `{}`: {}", key.name, key.kind.shape());
+                    Err(sink.missing(self.span.clone(), fault.help(help)))
+                }
+            },
         }
     }
 
@@ -95,7 +98,7 @@ impl<'a> Section<'a> {
         let value = self.value(tables.name)?;
         let DeValue::Array(array) = value.get_ref() else {
             let message = format!("`{}` is an array", tables.name);
-            sink.wrong(value.span(), Fault::new(message, found(value.get_ref())).help("put it in `[` and `]`"));
+            sink.wrong(value.span(), list_help(Fault::new(message, found(value.get_ref())), value));
             return None;
         };
         let item = |value: &'a Value<'a>| match value.get_ref() {
@@ -107,6 +110,13 @@ impl<'a> Section<'a> {
             }
         };
         Some(array.iter().map(item).collect())
+    }
+
+    /// Whether `name` is not written, and an unknown key that is was probably meant to be it (and is reported).
+    pub(crate) fn is_misspelt(&self, name: &str) -> bool {
+        let names: Vec<&str> = self.spec.names().collect();
+        let mut unknown = self.keys().filter(|key| !names.contains(key));
+        !self.has(name) && unknown.any(|key| nearest(key, &names) == Some(name))
     }
 
     /// Whether `name` is written here.
@@ -133,6 +143,10 @@ impl<'a> Section<'a> {
     /// The place of the table's header.
     pub(crate) fn header_span(&self) -> Range<usize> {
         self.span.clone()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.table.into_iter().flat_map(DeTable::keys).map(|key| &**key.get_ref())
     }
 
     fn value(&self, name: &str) -> Option<&'a Value<'a>> {
@@ -186,9 +200,10 @@ fn found(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    let rest = letters.as_str();
-    first.into_iter().chain(rest.strip_suffix('.').unwrap_or(rest).chars()).collect()
+/// How to write a single value as a list.
+fn list_help(fault: Fault, value: &Value<'_>) -> Fault {
+    match value.get_ref().as_str() {
+        Some(text) => fault.help(format!("write `[\"{text}\"]`")),
+        None => fault.help("put it in `[` and `]`, also if it is only one"),
+    }
 }

@@ -3,6 +3,7 @@
 //! The parser recovers from most errors, so that the rest of the text can still be checked. How far its tree can be
 //! believed then depends on the error, see [`Harm`].
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -18,6 +19,7 @@ pub(crate) struct Document<'a> {
     text: &'a str,
 }
 
+#[derive(Clone)]
 struct SyntaxError {
     problem: Problem,
     line: usize,
@@ -35,12 +37,52 @@ enum Harm {
     Rest,
 }
 
+/// A text of the same length without the lines that are neither a key nor a table: the parser drops everything after
+/// such a line. Their errors come with it.
+pub(crate) struct Healed<'a> {
+    text: Cow<'a, str>,
+    errors: Vec<SyntaxError>,
+}
+
+impl<'a> Healed<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let mut healed = Self { text: Cow::Borrowed(text), errors: Vec::new() };
+        // Each turn blanks at least one line, or is the last.
+        loop {
+            let (_, found) = DeTable::parse_recoverable(&healed.text);
+            let lost = found.iter().filter(|error| error.message().starts_with(NO_VALUE)).take(MOST_ERRORS);
+            let errors: Vec<SyntaxError> = lost.map(|error| SyntaxError::of(text, error, &found)).collect();
+            let mut changed = healed.text.clone().into_owned();
+            for error in &errors {
+                blank_line(&mut changed, error.problem.span.start);
+            }
+            let is_last = changed == *healed.text || healed.errors.len() >= MOST_ERRORS;
+            if is_last {
+                return healed;
+            }
+            healed.errors.extend(errors);
+            healed.text = Cow::Owned(changed);
+        }
+    }
+}
+
+const NO_VALUE: &str = "key with no value";
+
+/// A text with more syntax errors than this is not TOML; each costs a walk through the text.
+const MOST_ERRORS: usize = 100;
+
+fn blank_line(text: &mut String, offset: usize) {
+    let start = text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let end = text.get(offset..).and_then(|rest| rest.find('\n')).map_or(text.len(), |newline| offset + newline);
+    text.replace_range(start..end, &" ".repeat(end - start));
+}
+
 impl<'a> Document<'a> {
-    pub(crate) fn parse(text: &'a str) -> Self {
-        let (root, found) = DeTable::parse_recoverable(text);
-        let mut errors: Vec<SyntaxError> = Vec::new();
-        for error in &found {
-            let error = SyntaxError::of(text, error);
+    pub(crate) fn parse(healed: &'a Healed<'_>) -> Self {
+        let (root, found) = DeTable::parse_recoverable(&healed.text);
+        let mut errors = healed.errors.clone();
+        for error in found.iter().take(MOST_ERRORS) {
+            let error = SyntaxError::of(&healed.text, error, &found);
             // One slip often makes several errors; the first of a line is the one closest to the slip.
             if errors.iter().all(|earlier| earlier.line != error.line) {
                 errors.push(error);
@@ -49,11 +91,14 @@ impl<'a> Document<'a> {
         if let Some(end) = errors.iter().filter(|error| error.harm == Harm::Rest).map(|error| error.line).min() {
             errors.retain(|error| error.line <= end);
         }
-        Self { root, errors, text }
+        Self { root, errors, text: &healed.text }
     }
 
     /// The syntax problems, and those of `others` that hold in spite of them.
     pub(crate) fn problems(self, others: Vec<(Rests, Problem)>) -> Vec<Problem> {
+        if self.errors.is_empty() {
+            return others.into_iter().map(|(_, problem)| problem).collect();
+        }
         let holds = |rests: Rests, problem: &Problem| {
             let line = line_of(self.text, problem.span.start);
             self.errors.iter().all(|error| {
@@ -72,7 +117,9 @@ impl<'a> Document<'a> {
 }
 
 impl SyntaxError {
-    fn of(text: &str, error: &Error) -> Self {
+    /// `all` is every error of the text: whether a bracket is ever closed decides what a missing comma means.
+    fn of(text: &str, error: &Error, all: &[Error]) -> Self {
+        let unclosed = |what: &str| all.iter().any(|error| error.message().starts_with(what));
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
         let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
@@ -82,8 +129,13 @@ impl SyntaxError {
             }
             "string values must be quoted" | "invalid float" | "invalid integer" | "invalid date-time" => {
                 let (span, word) = word_around(text, &span);
-                let fault = Fault::new("text stands in quotes", "neither a number nor `true` or `false`");
-                (span, fault.help(format!("write `\"{word}\"`")), Harm::Value)
+                let fault = if word.contains(char::is_whitespace) {
+                    Fault::new("text stands in quotes, and `,` between two values", "neither of them")
+                } else {
+                    Fault::new("text stands in quotes", "neither a number nor `true` or `false`")
+                        .help(format!("write `\"{word}\"`"))
+                };
+                (span, fault, Harm::Value)
             }
             "invalid boolean" => {
                 let (span, word) = word_around(text, &span);
@@ -101,15 +153,47 @@ impl SyntaxError {
             "duplicate key" => {
                 let word = text.get(span.clone()).unwrap_or_default();
                 let fault = Fault::new(format!("`{word}` is set twice"), "set before, further up");
-                (span, fault.help("keep one of the two; tables of a list stand in double brackets"), Harm::Table)
+                let header = line_at(text, span.start).trim_start();
+                let help = if header.starts_with('[') && !header.starts_with("[[") {
+                    "keep one of the two, or write `[[` and `]]` if it is one of a list"
+                } else {
+                    "keep one of the two"
+                };
+                (span, fault.help(help), Harm::Table)
             }
-            "key with no value" => {
+            NO_VALUE => {
                 let fault = Fault::new("a line is `key = value` or the name of a table in brackets", "neither of them");
                 (span, fault, Harm::Table)
             }
-            "missing comma between array elements" => {
+            "missing comma between array elements" if unclosed("unclosed array") => {
                 let fault = Fault::new("an array is not closed, or lacks a comma", "read as part of the array above");
-                (span, fault.help("write `]` after the last element and `,` between two"), Harm::Rest)
+                let help = "write `]` after the last element and `,` between two; what follows is checked after that";
+                (span, fault.help(help), Harm::Rest)
+            }
+            "missing comma between array elements" => {
+                (span, Fault::new("elements of an array are separated by `,`", "no comma before this"), Harm::Value)
+            }
+            "extra assignment between key-value pairs" | "missing comma between key-value pairs" => {
+                let spreads = unclosed("unclosed inline table");
+                let fault = if spreads {
+                    Fault::new("a table in `{` is not closed, or lacks a comma", "read as part of the table above")
+                        .help("write `}` after the last pair and `,` between two; what follows is checked after that")
+                } else {
+                    Fault::new("pairs of a table in `{` are separated by `,`", "no comma before this")
+                };
+                (span, fault, if spreads { Harm::Rest } else { Harm::Table })
+            }
+            "missing key for inline table element" if unclosed("unclosed inline table") => {
+                let fault = Fault::new("a table in `{` is not closed", "read as part of the table above");
+                (span, fault.help("write `}` after the last pair; what follows is checked after that"), Harm::Rest)
+            }
+            "unexpected key or value" => {
+                let fault = Fault::new("a value ends its line", "something else follows");
+                (span, fault.help("write each `key = value` in a line of its own"), Harm::Table)
+            }
+            "unclosed table" | "unclosed array table" => {
+                let fault = Fault::new("a table's name ends with as many brackets as it begins with", "one is missing");
+                (span, fault.help("write `]` here; what follows is checked after that"), Harm::Rest)
             }
             _ => {
                 let label = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
@@ -121,7 +205,7 @@ impl SyntaxError {
 }
 
 fn harm_of(what: &str) -> Harm {
-    let spreads = ["array", "inline table", "multi-line", "unclosed", "key-value pairs"];
+    let spreads = ["array", "inline table", "multi-line", "unclosed"];
     if spreads.iter().any(|word| what.contains(word)) {
         Harm::Rest
     } else if what.contains("string") || what.contains("escape") || what.contains("leading zero") {
@@ -145,6 +229,14 @@ fn first_len(text: &str) -> usize {
     text.chars().next().map_or(0, char::len_utf8)
 }
 
+/// From the beginning of the line that `offset` lies in.
+fn line_at(text: &str, offset: usize) -> &str {
+    let before = text.get(..offset).unwrap_or(text);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    text.get(start..).unwrap_or_default()
+}
+
+/// The line that `offset` lies in, from 1.
 pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }

@@ -10,7 +10,7 @@ mod service;
 use weir_snapshot::Millis;
 
 use crate::Config;
-use crate::raw::{Document, Section, Spec, Tables};
+use crate::raw::{Document, Healed, Section, Spec, Tables};
 use crate::sink::{Fault, Reported, Sink};
 
 /// Every table that there can be, in the order of the reference page.
@@ -89,7 +89,8 @@ static SERVICES: Tables = Tables {
 
 /// Reads the whole text; `Err` holds everything that is wrong with it.
 pub(crate) fn read(text: &str) -> Result<Config, Vec<crate::Problem>> {
-    let document = Document::parse(text);
+    let healed = Healed::new(text);
+    let document = Document::parse(&healed);
     let mut sink = Sink::default();
     let config = read_tables(&document, text, &mut sink);
     let problems = document.problems(sink.into_list());
@@ -112,7 +113,7 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
     for (tables, example) in
         [(&LISTENERS, "address = \"0.0.0.0:8080\""), (&ROUTES, "service = \"…\""), (&SERVICES, "name = \"…\"")]
     {
-        if !file.has(tables.name) {
+        if !file.has(tables.name) && !file.is_misspelt(tables.name) {
             let fault = Fault::new(format!("there is no {}", tables.name), "the file ends without one");
             sink.missing(text.len()..text.len(), fault.help(format!("add `[[{}]]` with `{example}`", tables.name)));
         }
@@ -132,4 +133,42 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
 
 fn all<T>(read: impl Iterator<Item = Result<T, Reported>>) -> Result<Vec<T>, Reported> {
     read.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens the table `header`, with whatever must be open around it.
+    fn opening(header: &str) -> String {
+        let outer = ["route", "service"].into_iter().find(|outer| header.contains(&format!("[{outer}.")));
+        outer.map_or_else(|| format!("{header}\n"), |outer| format!("[[{outer}]]\n{header}\n"))
+    }
+
+    #[test]
+    fn no_key_takes_a_date() {
+        for spec in SPECS {
+            for key in spec.keys {
+                let mut text = opening(spec.header);
+                text.push_str(key.name());
+                text.push_str(" = ");
+                let span = text.len()..text.len() + "1979-05-27".len();
+                text.push_str("1979-05-27\n");
+                let problems = read(&text).expect_err("most is missing");
+                let found = problems.iter().any(|problem| problem.span == span);
+                assert!(found, "`{}` of {} is never read", key.name(), spec.title());
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_is_both_known_and_planned_or_described_twice() {
+        for spec in SPECS {
+            let names: Vec<_> = spec.names().collect();
+            for (index, name) in names.iter().enumerate() {
+                assert!(spec.later.iter().all(|(later, _)| later != name), "{name}");
+                assert!(!names.iter().skip(index + 1).any(|other| other == name), "{name}");
+            }
+        }
+    }
 }

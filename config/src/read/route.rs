@@ -219,7 +219,7 @@ pub(super) struct RouteRead {
     pub(super) settings: Result<Route, Reported>,
     /// Host and path, when both are legal.
     pub(super) matches: Option<(Option<Box<str>>, Box<str>)>,
-    /// Where two routes of one host and path differ for the reader: the path, else the header.
+    /// Where a twin of it is reported: the path, or the header when no path is written.
     pub(super) span: Range<usize>,
 }
 
@@ -259,11 +259,14 @@ fn read_service(
     if let Some(service) = services.iter().find(|service| service.name.as_deref() == Some(&*name)) {
         return Ok((name, service.key.clone()?));
     }
+    // A service whose name could not be read may be the one that is meant.
+    if services.is_empty() || services.iter().any(|service| service.name.is_none()) {
+        return Err(Reported);
+    }
     let known: Vec<&str> = services.iter().filter_map(|service| service.name.as_deref()).collect();
     let fault = Fault::new(format!("there is no service `{name}`"), "no `[[service]]` has this name");
     let fault = match nearest(&name, &known) {
         Some(near) => fault.help(format!("did you mean `\"{near}\"`?")),
-        None if known.is_empty() => fault,
         None => fault.help(format!("write {}", any_of(&known))),
     };
     Err(sink.missing(section.span(SERVICE.name), fault))

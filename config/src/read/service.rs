@@ -406,7 +406,7 @@ fn read_endpoints(section: &Section<'_>, text: &str, sink: &mut Sink) -> Result<
     let Some(items) = section.items(&ENDPOINTS, sink) else {
         // A source of a later version was meant to bring the endpoints, and has been reported.
         let sourced = SERVICE.later.iter().any(|(later, _)| section.has(later));
-        if !section.has(name) && !sourced {
+        if !section.has(name) && !section.is_misspelt(name) && !sourced {
             let fault =
                 Fault::new("`endpoints` is missing from `[[service]]`", "a service without endpoints serves nobody");
             return Err(sink.missing(section.header_span(), fault.help("add `endpoints = [\"127.0.0.1:3001\"]`")));

@@ -1,7 +1,8 @@
 //! What a file says becomes a `Config`, and what is wrong with it becomes problems that a reader can act on.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers may fail the test")]
+#![expect(clippy::unwrap_used, reason = "functions that tests share may fail the test")]
 
 mod cases;
 mod documents;
+mod mutations;
 mod values;

@@ -37,6 +37,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
                 }
                 let frame = frame.as_ref().ok_or_else(|| corrupt("its data comes before its dimensions"))?;
                 let scan = Scan::parse(segment.body, frame)?;
+                let first = frame.components()[0];
+                let subsampled = frame.components().iter().any(|c| (c.across, c.down) != (first.across, first.down));
+                if !frame.progressive && scan.count < frame.components().len() && subsampled {
+                    // Its decoder returns a black picture for these (zune-jpeg 0.5.15), without an error.
+                    return Err(Refusal::Unsupported { what: "a baseline JPEG with separate scans".to_owned() });
+                }
                 let rest = walk.scan(frame, &scan, segments.rest()).map_err(|fault| match fault {
                     Fault::Ends => truncated("its picture data ends early"),
                     Fault::Broken(why) => corrupt(why),

@@ -1,0 +1,10 @@
+//! Tests of the optimizer through its public interface, and of its binary over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test, as it should")]
+
+mod bad_input;
+mod fixture;
+mod http;
+mod options;
+mod picture;
+mod shutdown;

@@ -1,0 +1,114 @@
+//! What a request pays to the snapshot: load, route, lease, budget. `cargo bench -p weir-snapshot --bench request`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use divan::{Bencher, black_box};
+use weir_balance::{Policy, Weight};
+use weir_snapshot::{
+    Budget, BudgetRules, Bytes, HealthRules, KeySource, Live, Member, Millis, Moment, Pool, PoolParts, Publisher,
+    RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts, WhenAllEjected,
+};
+
+fn main() {
+    divan::main();
+}
+
+fn pool(policy: Policy, count: u16) -> Arc<Pool> {
+    let health =
+        HealthRules { failures: 3, window: Millis::from_secs(30), successes: 1, statuses: Vec::new(), probe: None };
+    let member = |index: u16| {
+        let address = SocketAddr::from(([10, 0, 0, 1], 1 + index));
+        let live = Arc::new(Live::new(&health));
+        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, live }
+    };
+    let parts = PoolParts {
+        service: "optimizers".into(),
+        policy,
+        members: (0..count).map(member).collect(),
+        health: Arc::new(health.clone()),
+        when_all_ejected: WhenAllEjected::TryAll,
+        turn: Arc::new(AtomicU64::new(0)),
+    };
+    Pool::new(parts).map_or_else(|error| unreachable!("{error}"), Arc::new)
+}
+
+fn table(hosts: usize, paths: usize) -> RouteTable {
+    let pool = pool(Policy::RoundRobin, 1);
+    let deadline = Millis::from_secs(1);
+    let settings = RouteSettings {
+        max_body: Bytes::from_mib(1),
+        buffer_body: Bytes::from_kib(64),
+        timeouts: Timeouts { connect: deadline, read: deadline, write: deadline, idle: deadline, total: deadline },
+        retry: RetryRules {
+            on_error: true,
+            on_timeout: true,
+            on_statuses: Vec::new(),
+            tries: 3,
+            non_idempotent: false,
+            budget: BudgetRules { percent: 20, floor_per_second: 10 },
+        },
+        key: KeySource::Path,
+    };
+    let route = |host: Option<String>, path: usize| {
+        Arc::new(Route {
+            name: "route".into(),
+            host: host.map(Into::into),
+            path: format!("/service/{path}/").into(),
+            pool: Arc::clone(&pool),
+            settings: settings.clone(),
+            budget: Arc::new(Budget::new()),
+        })
+    };
+    let named = (0..hosts).flat_map(|host| (0..paths).map(move |path| (host, path)));
+    let mut routes: Vec<_> = named.map(|(host, path)| route(Some(format!("img{host}.example.org")), path)).collect();
+    routes.extend((0..paths).map(|path| route(Some("*.example.net".into()), path)));
+    routes.extend((0..paths).map(|path| route(None, path)));
+    RouteTable::new(routes)
+}
+
+#[divan::bench(args = [(0, 1), (10, 10), (100, 100)])]
+fn find_exact_host(bencher: Bencher<'_, '_>, (hosts, paths): (usize, usize)) {
+    let table = table(hosts, paths);
+    bencher
+        .bench(|| table.find(black_box(Some("img7.Example.org:8080")), black_box(b"/service/0/photo.jpg")).is_some());
+}
+
+#[divan::bench(args = [(10, 10), (100, 100)])]
+fn find_wildcard_host(bencher: Bencher<'_, '_>, (hosts, paths): (usize, usize)) {
+    let table = table(hosts, paths);
+    bencher.bench(|| table.find(black_box(Some("a.example.net")), black_box(b"/service/9/photo.jpg")).is_some());
+}
+
+#[divan::bench(args = [3, 16, 1000])]
+fn lease_round_robin(bencher: Bencher<'_, '_>, count: u16) {
+    let pool = pool(Policy::RoundRobin, count);
+    bencher.bench(|| drop(pool.lease(black_box(Moment::default()), None, &[])));
+}
+
+#[divan::bench(args = [3, 16, 1000])]
+fn lease_least_connections(bencher: Bencher<'_, '_>, count: u16) {
+    let pool = pool(Policy::LeastConnections, count);
+    bencher.bench(|| drop(pool.lease(black_box(Moment::default()), None, &[])));
+}
+
+#[divan::bench]
+fn budget_deposit(bencher: Bencher<'_, '_>) {
+    let budget = Budget::new();
+    bencher.bench(|| budget.deposit(black_box(Moment::default())));
+}
+
+#[divan::bench]
+fn budget_withdraw(bencher: Bencher<'_, '_>) {
+    let budget = Budget::new();
+    let rules = BudgetRules { percent: 20, floor_per_second: 10 };
+    bencher.bench(|| budget.withdraw(black_box(Moment::default()), &rules));
+}
+
+#[divan::bench]
+fn load(bencher: Bencher<'_, '_>) {
+    let publisher = Publisher::new(Snapshot::default());
+    let reader = publisher.reader();
+    bencher.bench(|| reader.load().revision);
+}
