@@ -33,7 +33,7 @@ mod weir;
 mod wire;
 
 pub use body::Body;
-pub use deadline::PATIENCE;
+pub use deadline::{PATIENCE, eventually};
 pub use endpoint::{Call, Endpoint, Received, Script, Seen};
 pub use gate::Gate;
 pub use metrics::Metrics;

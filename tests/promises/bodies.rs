@@ -1,0 +1,122 @@
+//! Bodies of any size: streamed in little memory, or held and sent again, and never changed.
+
+use std::time::Duration;
+
+use weir_testkit::{Endpoint, Plan, Raw, Reply, Weir, pattern_hash};
+
+use crate::support::{NEVER_EJECT, Setup, assert_metric, post_head};
+
+const MIB: u64 = 1 << 20;
+
+/// Posts `length` bytes of the pattern of `seed`.
+fn upload(weir: &Weir, seed: u64, length: u64) -> Raw {
+    let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+    client.write(post_head("/", length));
+    client.try_write_pattern(seed, length).unwrap();
+    client
+}
+
+#[test]
+fn an_upload_of_200_mb_is_streamed_byte_exact_with_at_most_20_mb_of_memory() {
+    let length = 200_000_000;
+    let endpoint = Endpoint::replying(Reply::new(200).body("thanks"));
+    let weir = Setup::before(&[&endpoint]).route("body = { max = \"1GiB\" }").start();
+    assert_eq!(Raw::get(weir.address(), "/").status, 200);
+    let before = weir.memory().peak;
+    let answer = upload(&weir, 1, length).response();
+    let more = weir.memory().peak - before;
+    assert_eq!(answer.text(), "thanks");
+    let received = endpoint.wait_for_bodies(2).remove(1).body;
+    assert_eq!((received.length, received.hash), (length, pattern_hash(1, length)));
+    assert!(more <= 20_000_000, "{more} bytes more than before");
+    assert_metric(&weir, "weir_request_bodies_total", &[("mode", "streamed")], 1);
+}
+
+#[test]
+fn an_answer_of_200_mb_is_streamed_byte_exact_with_at_most_20_mb_of_memory() {
+    let length = 200_000_000;
+    let endpoint = Endpoint::scripted([Reply::new(200).into(), Reply::new(200).pattern(3, length).chunked().into()]);
+    let weir = Setup::before(&[&endpoint]).start();
+    assert_eq!(Raw::get(weir.address(), "/").status, 200);
+    let before = weir.memory().peak;
+    let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+    client.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = client.response();
+    let more = weir.memory().peak - before;
+    assert_eq!((answer.body.length, answer.body.hash), (length, pattern_hash(3, length)));
+    assert!(more <= 20_000_000, "{more} bytes more than before");
+}
+
+#[test]
+fn a_post_of_20_mb_is_replayed_byte_exact_to_a_second_endpoint_after_the_first_dies_in_the_middle() {
+    let length = 20 * MIB + 1;
+    let dying = Endpoint::scripted([Plan::new().read_bytes(10 * MIB).reset()]);
+    let good = Endpoint::replying(Reply::new(200).pattern(2, length));
+    let weir = Setup::before(&[&dying, &good])
+        .route("body = { max = \"32MiB\", buffer = \"32MiB\" }\nretry = { non_idempotent = true }")
+        .service(NEVER_EJECT)
+        .start();
+    let answer = upload(&weir, 1, length).response();
+    assert_eq!((answer.status, answer.body.length, answer.body.hash), (200, length, pattern_hash(2, length)));
+    let received = good.wait_for_bodies(1).remove(0);
+    assert_eq!((received.body.length, received.body.hash), (length, pattern_hash(1, length)));
+    assert_eq!(received.head.field("content-length"), Some(length.to_string().as_str()));
+    let first = dying.wait_for_requests(1).remove(0).body;
+    assert!(first.length >= 10 * MIB && !first.complete);
+    assert_eq!(first.kept, received.body.kept, "both got the same beginning");
+    assert_metric(&weir, "weir_retries_total", &[("reason", "broken")], 1);
+    weir.wait_for_metric("weir_body_memory_bytes", &[], |bytes| bytes < 1.0);
+}
+
+#[test]
+fn bodies_around_every_buffer_size_arrive_byte_exact_held_or_streamed_counted_or_chunked() {
+    let endpoint = Endpoint::replying(Reply::new(200));
+    let weir = Setup::before(&[&endpoint]).route("body = { max = \"8MiB\", buffer = \"128KiB\" }").start();
+    let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+    let sizes = [0, 1, 4095, 4096, 4097, 16_384, 65_535, 65_536, 65_537, 131_071, 131_072, 131_073, 1_000_000];
+    let mut sent = Vec::new();
+    for size in sizes {
+        let body = weir_testkit::pattern(size, usize::try_from(size).unwrap());
+        client.write(post_head("/", size)).write(&body);
+        assert_eq!(client.response().status, 200);
+        client.write("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for piece in body.chunks(30_011) {
+            client.write(format!("{:x}\r\n", piece.len())).write(piece).write("\r\n");
+        }
+        client.write("0\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+        sent.extend([(size, weir_testkit::hash(&body)); 2]);
+    }
+    let received: Vec<_> = endpoint
+        .wait_for_bodies(sent.len())
+        .into_iter()
+        .map(|request| (request.body.length, request.body.hash))
+        .collect();
+    let received: Vec<_> = received
+        .into_iter()
+        .map(|(length, hash)| (length, if length == 0 { weir_testkit::hash(b"") } else { hash }))
+        .collect();
+    assert_eq!(received, sent);
+}
+
+#[test]
+fn an_answer_of_30_mb_that_begins_before_a_body_of_20_mb_is_read_does_not_hang() {
+    let (question, answer) = (20 * MIB, 30 * MIB);
+    let endpoint = Endpoint::scripted([Plan::new().reply(Reply::new(200).pattern(2, answer)).read_body()]);
+    for buffer in ["0B", "32MiB"] {
+        let weir =
+            Setup::before(&[&endpoint]).route(&format!("body = {{ max = \"32MiB\", buffer = \"{buffer}\" }}")).start();
+        let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+        let mut writer = client.writer();
+        let body = weir_testkit::pattern(1, usize::try_from(question).unwrap());
+        let got = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                use std::io::Write as _;
+                writer.write_all(post_head("/", question).as_bytes()).unwrap();
+                writer.write_all(&body).unwrap();
+            });
+            client.response()
+        });
+        assert_eq!((got.body.length, got.body.hash), (answer, pattern_hash(2, answer)), "buffer {buffer}");
+    }
+}
