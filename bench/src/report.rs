@@ -12,8 +12,11 @@ use crate::rounds::{Ratio, Sample, least, median};
 
 impl Display for Machine {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { cores, processor, kernel, load } = self;
-        writeln!(f, "{cores} cores, {processor}, Linux {kernel}; load average before the run {load:.2}")
+        let Self { cores, processor, kernel, congestion, load } = self;
+        writeln!(
+            f,
+            "{cores} cores, {processor}, Linux {kernel}, TCP {congestion}; load average before the run {load:.2}"
+        )
     }
 }
 
@@ -175,7 +178,8 @@ mod tests {
                 row(Kind::Weir, Ok(idle::Memory { before: 10_000_000, after })),
                 row(Kind::Haproxy, Err("it ended".to_owned())),
             ];
-            let machine = Machine { cores: 2, processor: "any".to_owned(), kernel: "6".to_owned(), load: 0.5 };
+            let [processor, kernel, congestion] = ["any", "6", "cubic"].map(str::to_owned);
+            let machine = Machine { cores: 2, processor, kernel, congestion, load: 0.5 };
             Idle { machine, connections: 10_000, rows }.to_string()
         };
         assert!(text(150_000_000).contains("- weir: 150.0 MB in all; target at most 150.0 MB: met"));
