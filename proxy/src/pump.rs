@@ -318,6 +318,10 @@ impl<'a> Pump<'a> {
     }
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
+        if piece.is_empty() {
+            // The session reads such pieces between chunks; as a chunk it would end the body.
+            return;
+        }
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(format!("{:x}\r\n", piece.len()).as_bytes());
             self.up_wire.send(cx, piece);
