@@ -113,10 +113,7 @@ pub(crate) async fn run(
             tracing::error!(%error, "a background task failed");
         }
     }
-    drop(admin);
-    if let Some(proxy) = Arc::into_inner(proxy) {
-        proxy.finish();
-    }
+    proxy.finish();
     Ok(())
 }
 
