@@ -318,6 +318,11 @@ impl<'a> Pump<'a> {
     }
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
+        if piece.is_empty() {
+            // The library yields one when a read ends between two chunks. A chunk of no bytes would end the body, and
+            // the rest of it would be the endpoint's next request.
+            return;
+        }
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(format!("{:x}\r\n", piece.len()).as_bytes());
             self.up_wire.send(cx, piece);
