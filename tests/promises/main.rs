@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
 mod bodies;
+mod check;
+mod clients;
+mod demo;
 mod fleet;
 mod health;
 mod life;
