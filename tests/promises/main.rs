@@ -11,6 +11,7 @@ mod demo;
 mod fleet;
 mod health;
 mod life;
+mod metrics;
 mod policies;
 mod retries;
 mod support;
