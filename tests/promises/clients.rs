@@ -144,11 +144,13 @@ fn a_thousand_requests_pipelined_in_one_go_are_all_answered_in_order() {
     let endpoint = Endpoint::start(|call| Reply::new(200).body(call.target().to_owned()).into());
     let weir = Setup::before(&[&endpoint]).route("host = \"weir.test\"").start();
     let mut client = Raw::connect(weir.address());
-    let one = |n: usize| if n % 10 == 0 { get(&format!("/{n}")) } else { "GET / HTTP/1.1\r\nHost: x\r\n\r\n".into() };
+    let one = |n: usize| {
+        if n.is_multiple_of(10) { get(&format!("/{n}")) } else { "GET / HTTP/1.1\r\nHost: x\r\n\r\n".into() }
+    };
     client.write((0..1000).map(one).collect::<String>());
     for n in 0..1000 {
         let answer = client.response();
-        if n % 10 == 0 {
+        if n.is_multiple_of(10) {
             assert_eq!((answer.status, answer.text()), (200, format!("/{n}")));
         } else {
             assert_eq!(answer.status, 404, "{n}");

@@ -42,7 +42,6 @@ fn exposition() -> String {
         drop(Raw::connect(weir.address()).write(get("/")).try_response("GET"));
         cut()
     });
-    wait_for_exchanges(&weir, 12);
     Raw::get(weir.admin(), "/metrics").text()
 }
 
