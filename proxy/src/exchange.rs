@@ -150,7 +150,7 @@ impl Exchange<'_> {
             return Err(self.gone());
         }
         if !fits {
-            self.core.observe.body("streamed");
+            self.core.observe.body_streamed();
             return Ok((held, true));
         }
         let mut since = self.timer.now();
@@ -176,7 +176,7 @@ impl Exchange<'_> {
                         return Err(self.refuse_and_close(Refusal::BodyTooLarge).await);
                     }
                     if !held.reserve(held.len()) {
-                        self.core.observe.body("streamed");
+                        self.core.observe.body_streamed();
                         return Ok((held, !self.down.body_done()));
                     }
                     since = self.timer.now();
@@ -190,7 +190,7 @@ impl Exchange<'_> {
             }
         }
         held.finish();
-        self.core.observe.body("held");
+        self.core.observe.body_held();
         Ok((held, false))
     }
 

@@ -110,6 +110,7 @@ impl Proxy {
                 let known: std::collections::HashSet<SocketAddr> =
                     snapshot.pools.iter().flat_map(|pool| pool.members()).map(|member| member.address).collect();
                 core.idle.sweep(core.clock.now(), |address| known.contains(address));
+                core.observe.sweep();
             }
         });
     }

@@ -3,8 +3,8 @@
 //! In: a client, a connection to an endpoint that the request head was written to, and the body to send. Out: an
 //! [`Event`] when something happens that the exchange must decide on. Cost: no task, no channel, no allocation per piece.
 //!
-//! Each step polls, in this order: what the client has not taken, the endpoint's answer, what the endpoint has not
-//! taken, the request body, the client's leaving. A side whose backlog is not empty is given nothing more, which is the
+//! Each step polls, in this order: the endpoint's answer, what the client has not taken, the request body, what the
+//! endpoint has not taken, the client's leaving. A side with more than a few KiB of backlog is given nothing more, which is the
 //! back-pressure; a write error towards the endpoint is remembered but not acted on, because an answer may be on its
 //! way all the same. All futures polled here may be dropped and made anew (ADR 2 has the table).
 
@@ -22,7 +22,7 @@ use weir_snapshot::{Millis, Moment};
 use crate::downstream::Downstream;
 use crate::forward::Sending;
 use crate::timer::Timer;
-use crate::wire::Handle;
+use crate::wire::{GATHER, Handle};
 
 /// What the exchange must decide on.
 #[derive(Debug)]
@@ -209,6 +209,16 @@ impl<'a> Pump<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
+            let mut moved = false;
+            // Read before drain: a head and the body that is already there leave in one system call.
+            if self.down.wire.backlog() <= GATHER
+                && let Poll::Ready(step) = self.poll_answer(cx)
+            {
+                match step {
+                    Some(event) => return Poll::Ready(event),
+                    None => moved = true,
+                }
+            }
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
@@ -217,17 +227,8 @@ impl<'a> Pump<'a> {
             if down_clear && self.state == Answer::Done {
                 return Poll::Ready(Event::Delivered);
             }
-            let mut moved = false;
-            if down_clear && let Poll::Ready(step) = self.poll_answer(cx) {
-                match step {
-                    Some(event) => return Poll::Ready(event),
-                    None => moved = true,
-                }
-            }
-            // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
-            let up_clear = self.up_wire.poll_drained(cx).is_ready();
-            if up_clear
-                && !self.uploaded
+            if !self.uploaded
+                && self.up_wire.backlog() <= GATHER
                 && let Poll::Ready(step) = self.poll_upload(cx)
             {
                 match step {
@@ -235,6 +236,8 @@ impl<'a> Pump<'a> {
                     None => moved = true,
                 }
             }
+            // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
+            let up_clear = self.up_wire.poll_drained(cx).is_ready();
             if moved {
                 continue;
             }

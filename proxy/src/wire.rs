@@ -7,8 +7,8 @@
 //! Why: the library's sessions take `&mut self` for both directions and their writes are not cancel-safe, so "send the
 //! body and watch for the answer" cannot be said with them: an endpoint that answers before it has read, and a client
 //! that does not read before it has sent, wait for each other for ever. With writes that return at once one poll
-//! function drives both directions. Whoever writes hands over the next piece only when [`Handle::backlog`] is 0, so the
-//! backlog is one piece. A head and the body behind it leave in one system call.
+//! function drives both directions. Whoever writes hands over the next piece only when [`Handle::backlog`] is at most
+//! [`GATHER`], so the backlog is that and one piece. A head and the body behind it leave in one system call.
 
 use std::fmt;
 use std::io;
@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::chunked::Chunked;
 
 /// Writes up to this size wait for the next write or flush, so that a head leaves together with what follows it.
-const GATHER: usize = 4096;
+pub(crate) const GATHER: usize = 4096;
 
 /// The buffer that is kept between two messages; a larger one is given back.
 const KEPT: usize = 8192;
