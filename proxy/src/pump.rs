@@ -211,9 +211,8 @@ impl<'a> Pump<'a> {
         loop {
             let mut moved = false;
             // Read before drain: a head and the body that is already there leave in one system call.
-            if self.down.wire.backlog() <= GATHER
-                && let Poll::Ready(step) = self.poll_answer(cx)
-            {
+            let answer_held_up = self.down.wire.backlog() > GATHER;
+            if !answer_held_up && let Poll::Ready(step) = self.poll_answer(cx) {
                 match step {
                     Some(event) => return Poll::Ready(event),
                     None => moved = true,
@@ -227,8 +226,9 @@ impl<'a> Pump<'a> {
             if down_clear && self.state == Answer::Done {
                 return Poll::Ready(Event::Delivered);
             }
+            let upload_held_up = !self.uploaded && self.up_wire.backlog() > GATHER;
             if !self.uploaded
-                && self.up_wire.backlog() <= GATHER
+                && !upload_held_up
                 && let Poll::Ready(step) = self.poll_upload(cx)
             {
                 match step {
@@ -238,7 +238,9 @@ impl<'a> Pump<'a> {
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
             let up_clear = self.up_wire.poll_drained(cx).is_ready();
-            if moved {
+            // What was held up and is not any more has not been polled: nobody would wake this task for it.
+            let freed = |held_up: bool, wire: &Handle| held_up && wire.backlog() <= GATHER;
+            if moved || freed(answer_held_up, &self.down.wire) || freed(upload_held_up, &self.up_wire) {
                 continue;
             }
             if self.state != Answer::Tunnel && self.down.poll_gone(cx).is_ready() {
