@@ -112,6 +112,8 @@ impl Exchange<'_> {
         let snapshot = self.core.reader.load();
         let client = Client::of(peer, self.head, &self.core.trusted_proxies);
         self.record.client = Some(client.address);
+        let id = self.core.request_ids.of(self.head);
+        self.record.id.clone_from(&id);
         let Some(path) = normalised(self.head.path()) else {
             self.down.close_afterwards();
             return self.refuse(Refusal::BadRequest(Fault::EscapesRoot)).await;
@@ -121,8 +123,6 @@ impl Exchange<'_> {
         };
         self.record.route = Some(route.clone());
         route.budget.deposit(self.record.arrived);
-        let id = self.core.request_ids.of(self.head);
-        self.record.id.clone_from(&id);
         if matches!(self.head.framing, Framing::Length(length) if length > route.settings.max_body.get()) {
             return self.refuse(Refusal::BodyTooLarge).await;
         }

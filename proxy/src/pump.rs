@@ -333,7 +333,8 @@ impl<'a> Pump<'a> {
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
         if piece.is_empty() {
-            // The session reads such pieces between chunks; as a chunk it would end the body.
+            // The library yields one when a read ends between two chunks. A chunk of no bytes would end the body, and
+            // the rest of it would be the endpoint's next request.
             return;
         }
         if self.upload.sending == Sending::Chunked {
