@@ -211,24 +211,27 @@ impl<'a> Pump<'a> {
         loop {
             let mut moved = false;
             // Read before drain: a head and the body that is already there leave in one system call.
-            let answer_held_up = self.down.wire.backlog() > GATHER;
-            if !answer_held_up && let Poll::Ready(step) = self.poll_answer(cx) {
+            if self.down.wire.backlog() <= GATHER
+                && let Poll::Ready(step) = self.poll_answer(cx)
+            {
                 match step {
                     Some(event) => return Poll::Ready(event),
                     None => moved = true,
                 }
             }
+            // A side that was too full to be given more and is so no longer must be asked again: nothing else would wake us.
+            let down_full = self.down.wire.backlog() > GATHER;
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
                 Poll::Pending => false,
             };
-            if down_clear && self.state == Answer::Done {
+            moved |= down_full && self.down.wire.backlog() <= GATHER;
+            if down_clear && self.state == Answer::Done && !self.owes_the_endpoint(cx) {
                 return Poll::Ready(Event::Delivered);
             }
-            let upload_held_up = !self.uploaded && self.up_wire.backlog() > GATHER;
             if !self.uploaded
-                && !upload_held_up
+                && self.up_wire.backlog() <= GATHER
                 && let Poll::Ready(step) = self.poll_upload(cx)
             {
                 match step {
@@ -237,17 +240,23 @@ impl<'a> Pump<'a> {
                 }
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
+            let up_full = self.up_wire.backlog() > GATHER;
             let up_clear = self.up_wire.poll_drained(cx).is_ready();
-            // What was held up and is not any more has not been polled: nobody would wake this task for it.
-            let freed = |held_up: bool, wire: &Handle| held_up && wire.backlog() <= GATHER;
-            if moved || freed(answer_held_up, &self.down.wire) || freed(upload_held_up, &self.up_wire) {
+            moved |= up_full && self.up_wire.backlog() <= GATHER;
+            if moved {
                 continue;
             }
-            if self.state != Answer::Tunnel && self.down.poll_gone(cx).is_ready() {
+            if !self.up.was_upgraded() && self.down.poll_gone(cx).is_ready() {
                 return Poll::Ready(Event::ClientGone);
             }
             return self.poll_deadlines(cx, down_clear, up_clear);
         }
+    }
+
+    /// Whether a tunnel that the client has ended still holds bytes of it.
+    fn owes_the_endpoint(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended_tunnel = self.up.was_upgraded() && self.uploaded;
+        ended_tunnel && self.up_wire.poll_drained(cx).is_pending()
     }
 
     /// The next piece of the answer, passed on.
