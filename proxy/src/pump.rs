@@ -198,7 +198,9 @@ impl<'a> Pump<'a> {
 
     /// Ends the try; the endpoint's session if it is in a state to be used again.
     pub(crate) fn into_clean(self) -> Option<HttpSession> {
-        let sent = self.uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
+        // The answer may be read before anybody asked for the piece behind the last one.
+        let uploaded = self.uploaded || (!self.upload.streams && self.upload.pieces.is_empty());
+        let sent = uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
         (self.state == Answer::Done && sent).then_some(self.up)
     }
 
@@ -210,10 +212,9 @@ impl<'a> Pump<'a> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             let mut moved = false;
+            let (down_full, up_full) = (self.down.wire.backlog() > GATHER, self.up_wire.backlog() > GATHER);
             // Read before drain: a head and the body that is already there leave in one system call.
-            if self.down.wire.backlog() <= GATHER
-                && let Poll::Ready(step) = self.poll_answer(cx)
-            {
+            if !down_full && let Poll::Ready(step) = self.poll_answer(cx) {
                 match step {
                     Some(event) => return Poll::Ready(event),
                     None => moved = true,
@@ -228,7 +229,7 @@ impl<'a> Pump<'a> {
                 return Poll::Ready(Event::Delivered);
             }
             if !self.uploaded
-                && self.up_wire.backlog() <= GATHER
+                && !up_full
                 && let Poll::Ready(step) = self.poll_upload(cx)
             {
                 match step {
@@ -238,6 +239,9 @@ impl<'a> Pump<'a> {
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
             let up_clear = self.up_wire.poll_drained(cx).is_ready();
+            // A side that was full and is not any more was not asked for its next piece: nobody would be woken for it.
+            moved |= down_full && self.down.wire.backlog() <= GATHER;
+            moved |= up_full && self.up_wire.backlog() <= GATHER;
             if moved {
                 continue;
             }
