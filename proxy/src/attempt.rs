@@ -14,7 +14,7 @@ use weir_snapshot::Lease;
 
 use crate::downstream::Downstream;
 use crate::exchange::{After, Plan};
-use crate::forward::{Sending, answer_head, request_head};
+use crate::forward::{Sending, answer_head, ends_with_connection, request_head};
 use crate::head::Framing;
 use crate::idle::Connection;
 use crate::pump::{Event, Late, Limits, Pump, Upload};
@@ -233,7 +233,7 @@ impl Attempt<'_> {
                 plan.core.observe.tried(lease, label);
                 self.record.tried(lease, label);
                 self.record.answered(status, plan.core.clock.now().since(sent_at));
-                if plan.core.is_draining() {
+                if plan.core.is_draining() || ends_with_connection(&head, plan.head) {
                     pump.down.close_afterwards();
                 }
                 let after = deliver(plan, lease, pump, head).await;
