@@ -9,12 +9,27 @@ const PROBES: &str = "weir_probes_total";
 const UP: &str = "weir_endpoint_up";
 const IN_FLIGHT: &str = "weir_in_flight";
 
+/// Every metric of this crate: name, kind, labels, help. Also what `docs/reference/metrics.md` lists.
+pub const METRICS: [(&str, &str, &[&str], &str); 4] = [
+    (
+        EJECTIONS,
+        "counter",
+        &["service", "endpoint", "cause"],
+        "Times that an endpoint was ejected, by whose failure it was that did it.",
+    ),
+    (PROBES, "counter", &["service", "endpoint", "result"], "Probes, by what they found."),
+    (UP, "gauge", &["service", "endpoint"], "Whether an endpoint is healthy (1) or ejected (0)."),
+    (IN_FLIGHT, "gauge", &["service", "endpoint"], "Exchanges that hold the endpoint now."),
+];
+
 /// Says what the metrics of this crate mean. Once, after the recorder was installed.
 pub fn describe() {
-    describe_counter!(EJECTIONS, "Times that an endpoint was ejected, by whose failure it was that did it.");
-    describe_counter!(PROBES, "Probes, by what they found.");
-    describe_gauge!(UP, "Whether an endpoint is healthy (1) or ejected (0).");
-    describe_gauge!(IN_FLIGHT, "Exchanges that hold the endpoint now.");
+    for (name, kind, _, help) in METRICS {
+        match kind {
+            "counter" => describe_counter!(name, help),
+            _ => describe_gauge!(name, help),
+        }
+    }
 }
 
 /// Writes the state of every endpoint of this snapshot; for whoever is about to render the metrics.

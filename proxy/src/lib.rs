@@ -27,5 +27,5 @@ mod timer;
 mod wire;
 
 pub use access_log::AccessLog;
-pub use observe::{METRICS, SECONDS, describe as describe_metrics};
+pub use observe::{METRICS, Metric, SECONDS, describe as describe_metrics};
 pub use proxy::{BindError, Proxy, ProxyParts};

@@ -19,44 +19,76 @@ use crate::retry::Failure;
 pub const SECONDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// Every metric of the proxy: name, kind, help. Also what `docs/reference/metrics.md` lists.
-pub const METRICS: [(&str, &str, &str); 15] = [
+/// One metric: name, kind, labels, help.
+pub type Metric = (&'static str, &'static str, &'static [&'static str], &'static str);
+
+/// Every metric of the proxy. Also what `docs/reference/metrics.md` lists.
+pub const METRICS: [Metric; 15] = [
     (
         "weir_requests_total",
         "counter",
-        "Exchanges by route, service and class of the answer's status (499: the client left first).",
+        &["route", "service", "code"],
+        "Exchanges by class of the answer's status; 499: the client left first.",
     ),
-    ("weir_request_seconds", "histogram", "From a request's head to its answer's last byte, by route and service."),
-    ("weir_tries_total", "counter", "Tries at endpoints by service, endpoint and outcome."),
-    ("weir_retries_total", "counter", "Exchanges that went on to another endpoint, by route, service and reason."),
-    ("weir_retry_budget_empty_total", "counter", "Retries that the budget did not allow, by route and service."),
-    ("weir_refusals_total", "counter", "Answers that weir gave by itself, by reason."),
-    ("weir_ejections_total", "counter", "Endpoints taken out, by service, endpoint and cause (exchange or probe)."),
+    (
+        "weir_request_seconds",
+        "histogram",
+        &["route", "service"],
+        "From a request's head to its answer's last byte, or to the client's leaving.",
+    ),
+    ("weir_tries_total", "counter", &["service", "endpoint", "outcome"], "Tries at endpoints and how they ended."),
+    (
+        "weir_retries_total",
+        "counter",
+        &["route", "service", "reason"],
+        "Exchanges that went on to another endpoint, by how the try before failed.",
+    ),
+    (
+        "weir_retry_budget_empty_total",
+        "counter",
+        &["route", "service"],
+        "Retries that the rules allowed and the budget did not.",
+    ),
+    ("weir_refusals_total", "counter", &["reason"], "Answers that weir gave by itself."),
+    (
+        "weir_ejections_total",
+        "counter",
+        &["service", "endpoint", "cause"],
+        "Times that an endpoint was ejected, by whose failure it was that did it.",
+    ),
     (
         "weir_answers_cut_total",
         "counter",
-        "Answers that broke off after their head was passed on, by service and endpoint.",
+        &["service", "endpoint"],
+        "Answers that broke off after their head was passed on.",
     ),
     (
         "weir_endpoint_connections_total",
         "counter",
-        "Connections to endpoints by service, endpoint and kind (new, reused, stale).",
+        &["service", "endpoint", "kind"],
+        "Connections to endpoints: opened, taken from the pool, or found dead there.",
     ),
     (
         "weir_request_bodies_total",
         "counter",
-        "Request bodies by mode: held whole, which can be sent again, or streamed.",
+        &["mode"],
+        "Request bodies: held whole, which can be sent again, or streamed.",
     ),
-    ("weir_body_memory_bytes", "gauge", "Memory that held request bodies take."),
-    ("weir_connections", "gauge", "Open client connections by listener."),
-    ("weir_connections_total", "counter", "Client connections accepted, by listener."),
-    ("weir_accept_errors_total", "counter", "Connections that could not be accepted, by listener and reason."),
-    ("weir_access_log_dropped_total", "counter", "Lines of the access log dropped because the disk was slower."),
+    ("weir_body_memory_bytes", "gauge", &[], "Memory that held request bodies take."),
+    ("weir_connections", "gauge", &["listener"], "Open client connections."),
+    ("weir_connections_total", "counter", &["listener"], "Client connections accepted."),
+    ("weir_accept_errors_total", "counter", &["listener", "reason"], "Connections that could not be accepted."),
+    (
+        "weir_access_log_dropped_total",
+        "counter",
+        &[],
+        "Lines of the access log dropped because whatever takes them was slower.",
+    ),
 ];
 
 /// Registers the help texts with the recorder.
 pub fn describe() {
-    for (name, kind, help) in METRICS {
+    for (name, kind, _, help) in METRICS {
         match kind {
             "counter" => metrics::describe_counter!(name, help),
             "gauge" => metrics::describe_gauge!(name, help),

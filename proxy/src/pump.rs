@@ -219,12 +219,15 @@ impl<'a> Pump<'a> {
                     None => moved = true,
                 }
             }
+            // A side that was too full to be given more and is so no longer must be asked again: nothing else would wake us.
+            let down_full = self.down.wire.backlog() > GATHER;
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
                 Poll::Pending => false,
             };
-            if down_clear && self.state == Answer::Done {
+            moved |= down_full && self.down.wire.backlog() <= GATHER;
+            if down_clear && self.state == Answer::Done && !self.owes_the_endpoint(cx) {
                 return Poll::Ready(Event::Delivered);
             }
             if !self.uploaded
@@ -237,15 +240,23 @@ impl<'a> Pump<'a> {
                 }
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
+            let up_full = self.up_wire.backlog() > GATHER;
             let up_clear = self.up_wire.poll_drained(cx).is_ready();
+            moved |= up_full && self.up_wire.backlog() <= GATHER;
             if moved {
                 continue;
             }
-            if self.state != Answer::Tunnel && self.down.poll_gone(cx).is_ready() {
+            if !self.up.was_upgraded() && self.down.poll_gone(cx).is_ready() {
                 return Poll::Ready(Event::ClientGone);
             }
             return self.poll_deadlines(cx, down_clear, up_clear);
         }
+    }
+
+    /// Whether a tunnel that the client has ended still holds bytes of it.
+    fn owes_the_endpoint(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended_tunnel = self.up.was_upgraded() && self.uploaded;
+        ended_tunnel && self.up_wire.poll_drained(cx).is_pending()
     }
 
     /// The next piece of the answer, passed on.
@@ -321,6 +332,11 @@ impl<'a> Pump<'a> {
     }
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
+        if piece.is_empty() {
+            // The library yields one when a read ends between two chunks. A chunk of no bytes would end the body, and
+            // the rest of it would be the endpoint's next request.
+            return;
+        }
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(format!("{:x}\r\n", piece.len()).as_bytes());
             self.up_wire.send(cx, piece);

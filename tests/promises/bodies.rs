@@ -100,6 +100,28 @@ fn bodies_around_every_buffer_size_arrive_byte_exact_held_or_streamed_counted_or
 }
 
 #[test]
+fn a_streamed_body_whose_chunks_come_torn_in_every_place_arrives_whole() {
+    let endpoint = Endpoint::replying(Reply::new(200));
+    let weir = Setup::before(&[&endpoint]).route("body = { max = \"1MiB\", buffer = \"0B\" }").start();
+    let whole = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\n\r\n";
+    let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+    for (turn, cut) in (1..whole.len()).enumerate() {
+        // No endpoint is picked before the first byte of a body of unknown length.
+        client.write("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n>\r\n");
+        let (before, after) = whole.split_at(cut);
+        client.write(before);
+        // Data goes through at once; so weir has read everything before the cut, or most of it.
+        let data = 1 + (3..8).chain(19..25).filter(|at| *at < cut).count() as u64;
+        endpoint.wait_for_requests(turn + 1);
+        endpoint.wait_until("the first part", |seen| seen.requests[turn].body.length >= data);
+        client.write(after);
+        assert_eq!(client.response().status, 200, "cut at {cut}");
+        let received = endpoint.wait_for_bodies(turn + 1).remove(turn).body;
+        assert_eq!(received.kept, ">hello world", "cut at {cut}");
+    }
+}
+
+#[test]
 fn an_answer_of_30_mb_that_begins_before_a_body_of_20_mb_is_read_does_not_hang() {
     let (question, answer) = (20 * MIB, 30 * MIB);
     let endpoint = Endpoint::scripted([Plan::new().reply(Reply::new(200).pattern(2, answer)).read_body()]);

@@ -182,7 +182,7 @@ fn the_access_log_has_one_line_of_json_for_each_exchange_with_all_that_happened(
     assert_eq!(first["client"], "127.0.0.1");
     assert_eq!((&first["method"], &first["host"]), (&"POST".into(), &"weir.test".into()));
     assert_eq!(first["target"], "/a/b?c=\"d\"");
-    assert_eq!((&first["route"], &first["service"]), (&"/".into(), &"s".into()));
+    assert_eq!((&first["route"], &first["service"]), (&"weir.test/".into(), &"s".into()));
     assert_eq!(first["tried"][0]["endpoint"], dead.to_string());
     assert_eq!(first["tried"][0]["outcome"], "connect");
     assert_eq!(first["tried"][1]["endpoint"], good.address().to_string());

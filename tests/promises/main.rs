@@ -5,9 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
 mod bodies;
+mod check;
+mod clients;
+mod demo;
 mod fleet;
 mod health;
 mod life;
+mod metrics;
 mod policies;
 mod retries;
 mod support;

@@ -34,10 +34,10 @@ fn count(names: &[String]) -> BTreeMap<&str, usize> {
 
 #[test]
 fn weights_of_4_2_and_1_give_exactly_4_2_and_1_in_each_cycle() {
-    let [a, b, c] = ["a", "b", "c"].map(named);
-    let [x, y, z] = [&a, &b, &c].map(Endpoint::address);
+    let endpoints = ["a", "b", "c"].map(named);
+    let [heavy, middle, light] = endpoints.each_ref().map(Endpoint::address);
     let list =
-        format!("{{ address = \"{x}\", weight = 4 }}, {{ address = \"{y}\", weight = 2 }}, {{ address = \"{z}\" }}");
+        format!("{{ address = \"{heavy}\", weight = 4 }}, {{ address = \"{middle}\", weight = 2 }}, \"{light}\"");
     let weir = Setup::of(&[]).policy("weighted").endpoints(&list).start();
     let names = answerers(&weir, (0..70).map(|_| get("/")));
     for cycle in names.chunks(7) {
@@ -125,10 +125,12 @@ fn ip_hash_believes_the_forwarded_address_from_trusted_proxies_only() {
     assert_eq!(count(&names).len(), 1, "all come from this machine, whatever they say");
 }
 
+/// The request with this number.
+type Request = fn(u32) -> Vec<u8>;
+
 #[test]
 fn every_kind_of_key_keeps_a_key_on_one_endpoint_and_spreads_the_keys() {
     let endpoints = ["a", "b", "c"].map(named);
-    type Request = fn(u32) -> Vec<u8>;
     let kinds: [(&str, Request); 6] = [
         ("path", |n| get(&format!("/{n}?other={n}")).into()),
         ("query:user", |n| get(&format!("/?x=1&user={n}&y={n}")).into()),

@@ -57,7 +57,7 @@ impl Setup {
             listener: String::new(),
             route: String::new(),
             service: "policy = \"round-robin\"".to_owned(),
-            endpoints: addresses.iter().map(|address| format!("\"{address}\", ")).collect(),
+            endpoints: addresses.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", "),
         }
     }
 
