@@ -241,7 +241,8 @@ impl<'a> Pump<'a> {
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
             let up_full = self.up_wire.backlog() > GATHER;
-            let up_clear = self.up_wire.poll_drained(cx).is_ready();
+            let up_clear =
+                self.up_wire.poll_drained(cx).is_ready() && (self.upload.pieces.is_empty() || self.up_wire.is_dead());
             moved |= up_full && self.up_wire.backlog() <= GATHER;
             if moved {
                 continue;
@@ -296,9 +297,13 @@ impl<'a> Pump<'a> {
             // Nobody takes it. Not read either: the answer decides what becomes of the client's connection.
             return Poll::Pending;
         }
-        if let Some(piece) = self.upload.pieces.pop_front() {
-            self.send(cx, &piece);
-            return Poll::Ready(None);
+        if self.upload.sending == Sending::Chunked {
+            if let Some(piece) = self.upload.pieces.pop_front() {
+                self.send(cx, &piece);
+                return Poll::Ready(None);
+            }
+        } else if !self.upload.pieces.is_empty() {
+            return self.up_wire.poll_send(cx, &mut self.upload.pieces).map(|()| None);
         }
         if self.upload.streams {
             match ready!(self.down.poll_body(cx)) {
@@ -368,7 +373,8 @@ impl<'a> Pump<'a> {
         if up_clear {
             self.waits.endpoint_write.over();
         } else {
-            let since = self.waits.endpoint_write.on(now, self.up_wire.backlog());
+            let held: usize = self.upload.pieces.iter().map(Bytes::len).sum();
+            let since = self.waits.endpoint_write.on(now, self.up_wire.backlog() + held);
             consider(since, self.limits.endpoint_write, Late::EndpointWrite);
         }
         let awaits_client = up_clear && self.upload.streams && !self.uploaded && !self.up_wire.is_dead();
