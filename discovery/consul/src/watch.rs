@@ -83,7 +83,7 @@ pub enum Event {
     Update(Update),
     /// The agent answered, and nothing has changed.
     Unchanged,
-    /// There is no answer. The watch goes on, after a pause; what was told before is the best that is known.
+    /// There is no answer that is newer than what was told. The watch goes on, after a pause; what was told before is the best that is known.
     Failed(ConsulError),
 }
 
@@ -176,11 +176,13 @@ struct Course<L> {
     start: Instant,
     /// Digest of the list that was told last, when the leader vouched for it and no failure was told since.
     known: Option<u128>,
+    /// Index of the list that was told last.
+    told: u64,
 }
 
 impl<L: Line> Course<L> {
     fn new(line: L, address: Address, query: Query, path: String, seed: u64) -> Self {
-        Self { line, address, query, path, pace: Pace::new(seed), start: now(), known: None }
+        Self { line, address, query, path, pace: Pace::new(seed), start: now(), known: None, told: 0 }
     }
 
     fn now(&self) -> Duration {
@@ -216,6 +218,7 @@ impl<L: Line> Course<L> {
             Ok(update) => {
                 self.pace.answered(self.now(), Some(update.index), news);
                 self.known = Some(digest);
+                self.told = update.index;
                 Event::Update(update)
             }
             Err(error) => self.fail(error).await,
@@ -230,13 +233,21 @@ impl<L: Line> Course<L> {
             return Event::Failed(error);
         }
         let Ok(answer) = self.ask(None, true).await else { return Event::Failed(error) };
+        // A server that never heard of the leader's last words remembers less than was told: an instance that has just
+        // registered would vanish, or all of them, from a server that has just started.
+        if answer_index(&answer).unwrap_or(0) < self.told {
+            return Event::Failed(error);
+        }
         let stale = Stale {
             last_contact: Duration::from_millis(number(&answer.headers, "x-consul-lastcontact").unwrap_or(0)),
             known_leader: answer.headers.get("x-consul-knownleader").is_some_and(|known| known == "true"),
             because: error,
         };
         match self.update(answer, Some(stale)).await {
-            Ok(update) => Event::Update(update),
+            Ok(update) => {
+                self.told = update.index;
+                Event::Update(update)
+            }
             Err(error) => Event::Failed(error),
         }
     }

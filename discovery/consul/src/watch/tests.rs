@@ -12,7 +12,7 @@ enum Act {
     /// Status, `X-Consul-Index`, body; after that much time.
     Say(u64, u16, &'static str, &'static str),
     /// A 200 from a server without a leader.
-    SayStale(&'static str),
+    SayStale(&'static str, &'static str),
     /// The connection ends after that much time.
     Cut(u64),
     /// Nothing, for ever.
@@ -67,9 +67,9 @@ impl Line for Script {
                     let source = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
                     Err(ConsulError::Unreachable { address: address(), source })
                 }
-                Some(SayStale(body)) => {
+                Some(SayStale(index, body)) => {
                     let mut headers = HeaderMap::new();
-                    headers.insert("x-consul-index", "9".parse().unwrap());
+                    headers.insert("x-consul-index", index.parse().unwrap());
                     headers.insert("x-consul-lastcontact", "1234".parse().unwrap());
                     headers.insert("x-consul-knownleader", "false".parse().unwrap());
                     Ok(Answer { status: StatusCode::OK, headers, body: body.into() })
@@ -194,15 +194,15 @@ async fn without_a_leader_what_a_server_remembers_is_told_as_stale_and_the_leade
     let mut course = course([
         Say(0, 200, "13", ONE),
         Say(400, 500, "1", "rpc error making call: EOF"),
-        SayStale(ONE),
+        SayStale("14", ONE),
         leaderless(),
-        SayStale(ONE),
+        SayStale("14", ONE),
         Say(0, 200, "9", ONE),
         Say(61_000, 200, "9", ONE),
     ]);
     assert_eq!(
         tell(&mut course).await,
-        ["1 at 13", "1 at 9 stale 1.234s", "1 at 9 stale 1.234s", "1 at 9", "same"],
+        ["1 at 13", "1 at 14 stale 1.234s", "1 at 14 stale 1.234s", "1 at 9", "same"],
         "the first answer of the new leader is told, though it brings nothing new"
     );
     assert_eq!(queries(&course), ["", WAITING_13, "&stale", "", "&stale", "", "&index=9&wait=60000ms"]);
@@ -210,11 +210,25 @@ async fn without_a_leader_what_a_server_remembers_is_told_as_stale_and_the_leade
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_list_says_why_the_leader_did_not_answer() {
-    let mut course = course([Say(0, 500, "1", "No cluster leader"), SayStale(ONE)]);
+    let mut course = course([Say(0, 500, "1", "No cluster leader"), SayStale("14", ONE)]);
     let Event::Update(update) = course.next().await else { panic!("a stale list") };
     let stale = update.stale.unwrap();
     assert!(!stale.known_leader);
     assert!(stale.because.to_string().contains("No cluster leader"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_remembers_less_than_was_told_takes_nothing_away() {
+    let mut course = course([
+        Say(0, 200, "13", ONE),
+        Say(400, 500, "1", "rpc error making call: EOF"),
+        SayStale("12", "[]"),
+        Say(0, 500, "1", "No cluster leader"),
+        SayStale("15", TWO),
+        Say(0, 500, "1", "No cluster leader"),
+        SayStale("14", ONE),
+    ]);
+    assert_eq!(tell(&mut course).await, ["1 at 13", "failing", "2 at 15 stale 1.234s", "failing"]);
 }
 
 #[tokio::test(start_paused = true)]
