@@ -17,6 +17,20 @@ async fn deregistering_what_the_agent_does_not_know_is_done() {
 }
 
 #[tokio::test]
+async fn what_is_sent_has_the_check_as_agents_read_it_and_starts_out_passing() {
+    let agent = Agent::start([vec![status("200 OK", "")]]).await;
+    registration("a", agent.address).register().await.unwrap();
+    let check = format!("http://{}/v1/status/leader", agent.address);
+    let wanted = format!(
+        r#"{{"ID":"a","Name":"shop","Address":"","Port":3001,"Tags":[],"Meta":{{"capacity":"2"}},"Weights":{{"Passing":2,"Warning":1}},"Check":{{"HTTP":"{check}","Interval":"2s","Timeout":"1s","DeregisterCriticalServiceAfter":"1m","Status":"passing"}}}}"#
+    );
+    let request = agent.first_request();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("PUT /v1/agent/service/register?replace-existing-checks=true HTTP/1.1\r\n"), "{head}");
+    assert_eq!(body, wanted);
+}
+
+#[tokio::test]
 async fn a_refusal_is_an_error_with_what_the_agent_said() {
     let agent = Agent::start([vec![status("400 Bad Request", "Invalid check: no")]]).await;
     let error = explained(registration("a", agent.address).register().await);

@@ -30,7 +30,7 @@ pub(crate) fn status(status: &str, said: &str) -> Reply {
 
 pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
-    heads: Arc<Mutex<Vec<(usize, String)>>>,
+    requests: Arc<Mutex<Vec<(usize, String)>>>,
 }
 
 impl Agent {
@@ -38,30 +38,30 @@ impl Agent {
     pub(crate) async fn start(connections: impl IntoIterator<Item = Vec<Reply>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let heads = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::new(Mutex::new(Vec::new()));
         let scripts: Vec<_> = connections.into_iter().collect();
-        let seen = Arc::clone(&heads);
+        let seen = Arc::clone(&requests);
         tokio::spawn(async move {
             for (number, script) in scripts.into_iter().enumerate() {
                 let (stream, _) = listener.accept().await.unwrap();
                 tokio::spawn(serve(stream, number, script, Arc::clone(&seen)));
             }
         });
-        Self { address, heads }
+        Self { address, requests }
     }
 
     /// The connection's number and the target of each request so far.
     pub(crate) fn targets(&self) -> Vec<(usize, String)> {
         let target = |head: &str| head.split(' ').nth(1).unwrap().to_owned();
-        self.heads.lock().unwrap().iter().map(|(number, head)| (*number, target(head))).collect()
+        self.requests.lock().unwrap().iter().map(|(number, head)| (*number, target(head))).collect()
     }
 
-    pub(crate) fn first_head(&self) -> String {
-        self.heads.lock().unwrap()[0].1.clone()
+    pub(crate) fn first_request(&self) -> String {
+        self.requests.lock().unwrap()[0].1.clone()
     }
 }
 
-async fn serve(mut stream: TcpStream, number: usize, script: Vec<Reply>, heads: Arc<Mutex<Vec<(usize, String)>>>) {
+async fn serve(mut stream: TcpStream, number: usize, script: Vec<Reply>, requests: Arc<Mutex<Vec<(usize, String)>>>) {
     for reply in script {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -71,8 +71,9 @@ async fn serve(mut stream: TcpStream, number: usize, script: Vec<Reply>, heads: 
         }
         let head = String::from_utf8(head).unwrap();
         let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        stream.read_exact(&mut vec![0; length.unwrap_or(0)]).await.unwrap();
-        heads.lock().unwrap().push((number, head));
+        let mut body = vec![0; length.unwrap_or(0)];
+        stream.read_exact(&mut body).await.unwrap();
+        requests.lock().unwrap().push((number, head + &String::from_utf8(body).unwrap()));
         let (bytes, then) = match reply {
             Reply::Bytes(bytes) => (bytes, true),
             Reply::Last(bytes) => (bytes, false),

@@ -88,7 +88,7 @@ async fn queries_follow_each_other_on_one_connection() {
 
 #[tokio::test]
 async fn an_index_never_reaches_another_connection() {
-    let closing = format!("HTTP/1.1 200 OK\r\nX-Consul-Index: 9\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]");
+    let closing = "HTTP/1.1 200 OK\r\nX-Consul-Index: 9\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]".to_owned();
     let agent = Agent::start([
         // Cut in the wait: the second query has an index, and must not be sent again with it.
         vec![list(29, ONE), Reply::Last(String::new())],
@@ -124,7 +124,7 @@ async fn the_token_travels_in_its_header_and_a_prefix_in_the_path_and_neither_pr
     let client = Client::new(options).unwrap();
     let mut watch = Watch::new(&client, query(), 1);
     until(&mut watch, |event| matches!(event, Event::Update(_)).then_some(())).await;
-    let head = agent.first_head();
+    let head = agent.first_request();
     assert!(head.starts_with("GET /gate/v1/health/service/shop?passing HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("x-consul-token: 5e4d9f\r\n"), "{head}");
     assert!(!head.contains("5e4d9f HTTP"), "not in the target");
