@@ -89,6 +89,12 @@ impl Pace {
         };
     }
 
+    /// A 200 came whose list is not believed yet.
+    pub(crate) fn doubted(&mut self, now: Duration) {
+        self.index = None;
+        self.not_before = now + self.dice.half_to_all_of(FIRST_PAUSE);
+    }
+
     /// No 200 came.
     pub(crate) fn failed(&mut self, now: Duration) {
         self.index = None;

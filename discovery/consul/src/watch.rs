@@ -25,6 +25,9 @@ const WAIT: Duration = Duration::from_mins(1);
 const SLACK: Duration = Duration::from_secs(10);
 /// What a `?stale` query has at most: any server answers it from memory, in a millisecond.
 const STALE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a list that is older than what was told must stay the only one before it is told after all. A leader just
+/// elected answers from before its last entries for some milliseconds; an agent that lost its memory, for good.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Default bound of an answer: some 50,000 instances.
 const MOST_BYTES: usize = 64 << 20;
 /// Bytes that are read on the caller's thread: about a millisecond.
@@ -178,11 +181,13 @@ struct Course<L> {
     known: Option<u128>,
     /// Index of the list that was told last.
     told: u64,
+    /// Since when only lists with a lower index have come.
+    doubted: Option<Duration>,
 }
 
 impl<L: Line> Course<L> {
     fn new(line: L, address: Address, query: Query, path: String, seed: u64) -> Self {
-        Self { line, address, query, path, pace: Pace::new(seed), start: now(), known: None, told: 0 }
+        Self { line, address, query, path, pace: Pace::new(seed), start: now(), known: None, told: 0, doubted: None }
     }
 
     fn now(&self) -> Duration {
@@ -190,6 +195,15 @@ impl<L: Line> Course<L> {
     }
 
     async fn next(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.step().await {
+                return event;
+            }
+        }
+    }
+
+    /// One query; `None` when it brought a list that must not be told yet.
+    async fn step(&mut self) -> Option<Event> {
         let due = self.pace.next(self.now());
         if due > self.now() {
             sleep_until(self.start + due).await;
@@ -201,8 +215,12 @@ impl<L: Line> Course<L> {
         let index = self.pace.started(started);
         let answer = match self.ask(index, false).await {
             Ok(answer) => answer,
-            Err(error) => return self.fail(error).await,
+            Err(error) => return Some(self.fail(error).await),
         };
+        if self.doubts(answer_index(&answer)) {
+            self.pace.doubted(self.now());
+            return None;
+        }
         let digest = xxh3_128(&answer.body);
         let waited = index.is_some() && self.now().saturating_sub(started) >= self.query.wait;
         let news = match (self.known == Some(digest), waited) {
@@ -212,17 +230,27 @@ impl<L: Line> Course<L> {
         };
         if news != News::Changed {
             self.pace.answered(self.now(), answer_index(&answer), news);
-            return Event::Unchanged;
+            return Some(Event::Unchanged);
         }
-        match self.update(answer, None).await {
+        Some(match self.update(answer, None).await {
             Ok(update) => {
                 self.pace.answered(self.now(), Some(update.index), news);
-                self.known = Some(digest);
-                self.told = update.index;
+                (self.known, self.told, self.doubted) = (Some(digest), update.index, None);
                 Event::Update(update)
             }
             Err(error) => self.fail(error).await,
+        })
+    }
+
+    /// Whether a list with this index is older than what was told, and not yet the only one for long.
+    fn doubts(&mut self, index: Option<u64>) -> bool {
+        let now = self.now();
+        if index.is_none_or(|index| index == 0 || index >= self.told) {
+            self.doubted = None;
+            return false;
         }
+        let since = *self.doubted.get_or_insert(now);
+        now.saturating_sub(since) < SETTLE
     }
 
     /// A failed question: whatever server is there may remember, if that can be the reason.

@@ -145,22 +145,41 @@ async fn the_index_of_an_error_reply_is_not_taken_and_the_next_query_has_none() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_index_that_goes_backwards_or_is_zero_starts_anew_without_one() {
+async fn an_index_of_zero_starts_anew_without_one() {
+    let mut course = course([Say(0, 200, "13", ONE), Say(5, 200, "0", TWO), Say(5, 200, "13", ONE)]);
+    assert_eq!(tell(&mut course).await, ["1 at 13", "2 at 0", "1 at 13"]);
+    assert_eq!(queries(&course), ["", WAITING_13, ""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_that_goes_backwards_starts_anew_and_its_list_is_told_when_it_has_stayed_for_a_second() {
+    let again = (0..100).map(|_| Say(0, 200, "10", TWO));
+    let mut course = course([Say(0, 200, "29", ONE), Say(5000, 200, "10", TWO)].into_iter().chain(again));
+    assert_eq!(tell(&mut course).await, ["1 at 29", "2 at 10", "same"]);
+    let [first, waiting, doubting @ .., told, next] = course.line.asked.as_slice() else { panic!("five queries") };
+    assert_eq!((first.query.as_str(), waiting.query.as_str()), ("", "&index=29&wait=60000ms"));
+    assert!(doubting.iter().all(|asked| asked.query.is_empty()) && (9..=20).contains(&doubting.len()), "{doubting:?}");
+    assert!((6000..=6101).contains(&told.millis) && told.query.is_empty(), "{told:?}");
+    assert_eq!(next.query, "&index=10&wait=60000ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_leader_says_before_it_knows_all_is_not_told() {
+    // Seen: the leader was killed, and the next one's first 200 was `[]` at index 7.
     let mut course = course([
-        Say(0, 200, "29", ONE),
-        Say(5, 200, "10", TWO),
-        Say(5, 200, "13", ONE),
-        Say(5, 200, "0", TWO),
-        Say(5, 200, "13", ONE),
+        Say(0, 200, "13", ONE),
+        Cut(400),
+        Say(0, 200, "7", "[]"),
+        Say(0, 200, "7", "[]"),
+        Say(0, 200, "13", ONE),
     ]);
-    assert_eq!(tell(&mut course).await, ["1 at 29", "2 at 10", "1 at 13", "2 at 0", "1 at 13"]);
-    assert_eq!(queries(&course), ["", "&index=29&wait=60000ms", "", WAITING_13, ""]);
+    assert_eq!(tell(&mut course).await, ["1 at 13", "unreachable", "1 at 13"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_cut_in_the_wait_is_followed_by_a_query_without_index_a_moment_later() {
-    let mut course = course([Say(0, 200, "13", ONE), Cut(20_000), Say(0, 200, "9", TWO)]);
-    assert_eq!(tell(&mut course).await, ["1 at 13", "unreachable", "2 at 9"]);
+    let mut course = course([Say(0, 200, "13", ONE), Cut(20_000), Say(0, 200, "19", TWO)]);
+    assert_eq!(tell(&mut course).await, ["1 at 13", "unreachable", "2 at 19"]);
     assert_eq!(queries(&course), ["", WAITING_13, ""]);
     let pause = course.line.asked[2].millis - 20_000;
     assert!((50..=101).contains(&pause), "{pause}");
@@ -168,8 +187,8 @@ async fn a_connection_cut_in_the_wait_is_followed_by_a_query_without_index_a_mom
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_restarted_between_two_queries_is_asked_without_the_old_index() {
-    let mut course = course([Say(0, 200, "29", ONE), Restart, Say(0, 200, "10", TWO)]);
-    assert_eq!(tell(&mut course).await, ["1 at 29", "2 at 10"]);
+    let mut course = course([Say(0, 200, "29", ONE), Restart, Say(0, 200, "30", TWO)]);
+    assert_eq!(tell(&mut course).await, ["1 at 29", "2 at 30"]);
     assert_eq!(queries(&course), ["", ""]);
 }
 
@@ -197,15 +216,15 @@ async fn without_a_leader_what_a_server_remembers_is_told_as_stale_and_the_leade
         SayStale("14", ONE),
         leaderless(),
         SayStale("14", ONE),
-        Say(0, 200, "9", ONE),
-        Say(61_000, 200, "9", ONE),
+        Say(0, 200, "14", ONE),
+        Say(61_000, 200, "14", ONE),
     ]);
     assert_eq!(
         tell(&mut course).await,
-        ["1 at 13", "1 at 14 stale 1.234s", "1 at 14 stale 1.234s", "1 at 9", "same"],
+        ["1 at 13", "1 at 14 stale 1.234s", "1 at 14 stale 1.234s", "1 at 14", "same"],
         "the first answer of the new leader is told, though it brings nothing new"
     );
-    assert_eq!(queries(&course), ["", WAITING_13, "&stale", "", "&stale", "", "&index=9&wait=60000ms"]);
+    assert_eq!(queries(&course), ["", WAITING_13, "&stale", "", "&stale", "", "&index=14&wait=60000ms"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -88,13 +88,14 @@ async fn queries_follow_each_other_on_one_connection() {
 
 #[tokio::test]
 async fn an_index_never_reaches_another_connection() {
-    let closing = "HTTP/1.1 200 OK\r\nX-Consul-Index: 9\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]".to_owned();
+    let closing =
+        "HTTP/1.1 200 OK\r\nX-Consul-Index: 30\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]".to_owned();
     let agent = Agent::start([
         // Cut in the wait: the second query has an index, and must not be sent again with it.
         vec![list(29, ONE), Reply::Last(String::new())],
         // Ended in order between two queries.
         vec![Reply::Last(closing)],
-        vec![list(5, ONE)],
+        vec![list(31, ONE)],
     ])
     .await;
     let mut watch = Watch::new(&client(agent.address), query(), 1);
