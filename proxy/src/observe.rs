@@ -59,7 +59,7 @@ pub const METRICS: [Metric; 15] = [
     (
         "weir_answers_cut_total",
         "counter",
-        &["service", "endpoint", "side"],
+        &["service", "endpoint"],
         "Answers that broke off after their head was passed on.",
     ),
     (

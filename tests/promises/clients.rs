@@ -148,7 +148,7 @@ fn a_thousand_requests_pipelined_in_one_go_are_all_answered_in_order() {
         if n.is_multiple_of(10) { get(&format!("/{n}")) } else { "GET / HTTP/1.1\r\nHost: x\r\n\r\n".into() }
     };
     client.write((0..1000).map(one).collect::<String>());
-    for n in 0..1000 {
+    for n in 0..1000_usize {
         let answer = client.response();
         if n.is_multiple_of(10) {
             assert_eq!((answer.status, answer.text()), (200, format!("/{n}")));

@@ -137,7 +137,6 @@ fn page() -> String {
          | `reason` of a refusal | see `docs/runbook/refusals.md` |\n\
          | `reason` of an accept error | `exhausted` (descriptors or memory), `connection` |\n\
          | `cause` | `exchange`, `probe` |\n\
-         | `side` | `endpoint` |\n\
          | `kind` | `new`, `reused`, `stale` |\n\
          | `mode` | `held`, `streamed` |\n\
          | `result` | `ok`, `connect`, `timeout`, `broken`, `status`, `body`, `unasked` (weir could not even ask) |\n"
