@@ -290,7 +290,7 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
     }
     let event = pump.next().await;
     match event {
-        Event::Delivered if tunnel => After::Close,
+        Event::Delivered if tunnel => After::Linger,
         Event::Delivered => {
             let wire = pump.up_wire.clone();
             let whole = pump.down.body_done();
@@ -302,11 +302,7 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
                     plan.core.idle.put(lease.address(), Connection { stream, wire }, plan.core.clock.now(), idle);
                 }
             }
-            match (whole, reusable) {
-                (false, _) => After::Linger,
-                (true, true) => After::Reuse,
-                (true, false) => After::Close,
-            }
+            if whole && reusable { After::Reuse } else { After::Linger }
         }
         // The answer cannot be completed: the client sees the connection end before the answer's length is reached, or
         // before its last chunk.

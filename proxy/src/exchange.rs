@@ -32,10 +32,10 @@ use crate::timer::Timer;
 pub(crate) enum After {
     /// It may serve another request.
     Reuse,
-    /// It ends.
+    /// It ends at once: there is no whole answer to be lost.
     Close,
-    /// It ends, but the client is still sending: what it sends is read and dropped for a while, so that the answer is
-    /// not lost to a reset.
+    /// It ends, but the client may still be sending: what it sends is read and dropped for a while, so that the answer
+    /// is not lost to a reset.
     Linger,
 }
 
@@ -262,10 +262,10 @@ impl Exchange<'_> {
             Poll::Pending => timer.poll(cx, deadline).map(|()| false),
         })
         .await;
-        match (written, whole) {
-            (true, false) => After::Linger,
-            (true, true) if self.down.keeps_alive() => After::Reuse,
-            _ => After::Close,
+        match written {
+            true if whole && self.down.keeps_alive() => After::Reuse,
+            true => After::Linger,
+            false => After::Close,
         }
     }
 

@@ -95,6 +95,9 @@ pub(crate) fn answer_head(answer: &ResponseHeader, request: &Head) -> Option<Box
         out.remove_header(name);
     }
     out.remove_header(&http::header::TRANSFER_ENCODING);
+    if let Some(length) = repeated_length(&out) {
+        out.insert_header(http::header::CONTENT_LENGTH, length).ok()?;
+    }
     let has_length = out.headers.contains_key(http::header::CONTENT_LENGTH);
     let bodiless = is_bodiless(status, request);
     if status == 204 || status < 200 {
@@ -104,6 +107,15 @@ pub(crate) fn answer_head(answer: &ResponseHeader, request: &Head) -> Option<Box
         out.insert_header(http::header::TRANSFER_ENCODING, "chunked").ok()?;
     }
     Some(out)
+}
+
+/// The length that an answer says more than once; the library has made sure that all say the same. Passed on as it is,
+/// `5, 5` is a length to some readers and none to others.
+fn repeated_length(answer: &ResponseHeader) -> Option<Vec<u8>> {
+    let mut lengths = answer.headers.get_all(http::header::CONTENT_LENGTH).iter();
+    let first = lengths.next()?.as_bytes();
+    let repeated = lengths.next().is_some() || first.contains(&b',');
+    repeated.then(|| list(first).next().unwrap_or_default().to_vec())
 }
 
 fn is_bodiless(status: u16, request: &Head) -> bool {

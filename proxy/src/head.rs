@@ -424,7 +424,10 @@ impl Head {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         if self.upgrade {
-            out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: any\r\n");
+            let close: &[u8] = if self.close { b"close, " } else { b"" };
+            out.extend_from_slice(b"Connection: ");
+            out.extend_from_slice(close);
+            out.extend_from_slice(b"upgrade\r\nUpgrade: any\r\n");
         } else if self.close {
             out.extend_from_slice(b"Connection: close\r\n");
         } else if self.keep_alive {

@@ -198,9 +198,7 @@ impl<'a> Pump<'a> {
 
     /// Ends the try; the endpoint's session if it is in a state to be used again.
     pub(crate) fn into_clean(self) -> Option<HttpSession> {
-        // The answer may be read before anybody asked for the piece behind the last one.
-        let uploaded = self.uploaded || (!self.upload.streams && self.upload.pieces.is_empty());
-        let sent = uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
+        let sent = self.uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
         (self.state == Answer::Done && sent).then_some(self.up)
     }
 
@@ -212,24 +210,28 @@ impl<'a> Pump<'a> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             let mut moved = false;
-            let (down_full, up_full) = (self.down.wire.backlog() > GATHER, self.up_wire.backlog() > GATHER);
             // Read before drain: a head and the body that is already there leave in one system call.
-            if !down_full && let Poll::Ready(step) = self.poll_answer(cx) {
+            if self.down.wire.backlog() <= GATHER
+                && let Poll::Ready(step) = self.poll_answer(cx)
+            {
                 match step {
                     Some(event) => return Poll::Ready(event),
                     None => moved = true,
                 }
             }
+            // A side that was too full to be given more and is so no longer must be asked again: nothing else would wake us.
+            let down_full = self.down.wire.backlog() > GATHER;
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
                 Poll::Pending => false,
             };
-            if down_clear && self.state == Answer::Done {
+            moved |= down_full && self.down.wire.backlog() <= GATHER;
+            if down_clear && self.state == Answer::Done && !self.owes_the_endpoint(cx) {
                 return Poll::Ready(Event::Delivered);
             }
             if !self.uploaded
-                && !up_full
+                && self.up_wire.backlog() <= GATHER
                 && let Poll::Ready(step) = self.poll_upload(cx)
             {
                 match step {
@@ -238,18 +240,23 @@ impl<'a> Pump<'a> {
                 }
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
+            let up_full = self.up_wire.backlog() > GATHER;
             let up_clear = self.up_wire.poll_drained(cx).is_ready();
-            // A side that was full and is not any more was not asked for its next piece: nobody would be woken for it.
-            moved |= down_full && self.down.wire.backlog() <= GATHER;
             moved |= up_full && self.up_wire.backlog() <= GATHER;
             if moved {
                 continue;
             }
-            if self.state != Answer::Tunnel && self.down.poll_gone(cx).is_ready() {
+            if !self.up.was_upgraded() && self.down.poll_gone(cx).is_ready() {
                 return Poll::Ready(Event::ClientGone);
             }
             return self.poll_deadlines(cx, down_clear, up_clear);
         }
+    }
+
+    /// Whether a tunnel that the client has ended still holds bytes of it.
+    fn owes_the_endpoint(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended_tunnel = self.up.was_upgraded() && self.uploaded;
+        ended_tunnel && self.up_wire.poll_drained(cx).is_pending()
     }
 
     /// The next piece of the answer, passed on.

@@ -70,6 +70,33 @@ fn an_answer_whose_end_can_be_read_in_two_ways_is_502() {
 }
 
 #[test]
+fn a_length_said_twice_alike_is_passed_on_once_or_not_at_all() {
+    for lines in [
+        "Content-Length: 5, 5\r\n",
+        "Content-Length: 5\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        let endpoint = Endpoint::start(move |_| {
+            let body = if lines.contains("chunked") { "5\r\nhello\r\n0\r\n\r\n" } else { "hello" };
+            Plan::new().write(format!("HTTP/1.1 200 OK\r\n{lines}\r\n{body}"))
+        });
+        let weir = ONE_TRY.start(&endpoint);
+        let response = Raw::connect(weir.address()).write(get("/", "")).response();
+        if response.status == 200 {
+            let lengths: Vec<&str> = response.head.all("content-length").collect();
+            assert!(
+                lengths == ["5"] || response.field("transfer-encoding") == Some("chunked") && lengths.is_empty(),
+                "{:?}",
+                response.head
+            );
+            assert_eq!(response.text(), "hello");
+        } else {
+            assert_refused(&weir, &response, 502, "bad_answer");
+        }
+    }
+}
+
+#[test]
 fn an_answer_head_without_an_end_is_502() {
     answered(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(4_000_000)), 502, "bad_answer");
     answered(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(1000)), 502, "bad_answer");

@@ -2,7 +2,7 @@
 
 use weir_testkit::{Endpoint, Plan, Raw, Reply, hash, pattern};
 
-use crate::setup::{HOLDS, STREAMS, get, post, post_chunked, weir};
+use crate::setup::{HOLDS, STREAMS, get, post, post_chunked, wait_until_leases_are_back, weir};
 
 fn echo_target() -> Endpoint {
     Endpoint::start(|call| Reply::new(200).body(call.target().to_owned()).into())
@@ -159,4 +159,29 @@ fn a_held_chunked_body_is_forwarded_with_its_length_and_a_streamed_one_in_chunks
         assert_eq!(request.head.field("content-length"), length);
         assert_eq!(request.head.field("transfer-encoding"), coding);
     }
+}
+
+#[test]
+fn a_last_answer_is_not_lost_when_the_client_has_sent_more_than_is_read() {
+    let endpoint = Endpoint::replying(Reply::new(200).pattern(1, 1_000_000));
+    let weir = weir(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    client.write(get("/", "Connection: close\r\n"));
+    // Nobody reads this, and the kernel resets a connection that is closed with unread bytes.
+    client.write(vec![b'x'; 200_000]);
+    wait_until_leases_are_back(&weir);
+    weir.wait_for_metric("weir_requests_total", &[("code", "2xx")], |served| served == 1.0);
+    let response = client.response();
+    assert!(response.body.complete, "{} bytes came", response.body.length);
+    assert!(client.is_ended());
+}
+
+#[test]
+fn a_refused_upgrade_that_also_asked_to_close_is_closed() {
+    let endpoint = Endpoint::replying(Reply::new(200));
+    let weir = weir(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    let response = client.write(get("/", "Connection: close, upgrade\r\nUpgrade: x\r\n")).response();
+    assert_eq!(response.field("connection"), Some("close"));
+    assert!(client.is_ended());
 }

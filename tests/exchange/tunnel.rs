@@ -1,8 +1,9 @@
 //! Upgrades: a connection that becomes a tunnel, or does not.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
-use weir_testkit::{Endpoint, Plan, Raw, Reply, pattern};
+use weir_testkit::{Endpoint, Plan, Raw, Reply, Weir, pattern};
 
 use crate::setup::{Setup, assert_refused, get, wait_until_leases_are_back, weir};
 
@@ -63,6 +64,45 @@ fn a_client_that_ends_a_tunnel_ends_the_endpoints_side() {
     assert_eq!(client.response().status, 101);
     drop(client);
     endpoint.wait_for_close(1);
+    wait_until_leases_are_back(&weir);
+}
+
+#[test]
+fn what_a_client_sent_before_it_ended_the_tunnel_arrives_at_an_endpoint_that_reads_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (go, wait) = std::sync::mpsc::channel();
+    let endpoint = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").unwrap();
+        wait.recv().unwrap();
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        got
+    });
+    let toml = Setup::default().toml(&[]).replace("endpoints = []", &format!("endpoints = [\"{address}\"]"));
+    let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &toml);
+    let mut client = Raw::connect(weir.address());
+    client.write(get("/chat", UPGRADE));
+    assert_eq!(client.response().status, 101);
+    let sent = pattern(1, 8 << 20);
+    let mut writer = client.writer();
+    let sender = std::thread::spawn({
+        let sent = sent.clone();
+        move || writer.write_all(&sent)
+    });
+    // The endpoint's buffers, and weir, are full by the time it starts to read, or soon: either way all must arrive.
+    go.send(()).unwrap();
+    sender.join().unwrap().unwrap();
+    drop(client);
+    let got = endpoint.join().unwrap();
+    assert!(got == sent, "{} of {} bytes arrived", got.len(), sent.len());
     wait_until_leases_are_back(&weir);
 }
 
