@@ -151,7 +151,9 @@ impl<'a> Pump<'a> {
     ) -> Self {
         let received_before = up_wire.received();
         let (waits, state) = (Waits::default(), Answer::Head);
-        Self { down, up, up_wire, timer, limits, upload, uploaded: false, state, waits, received_before }
+        // An answer may be whole before the first look at an upload of nothing.
+        let uploaded = upload.pieces.is_empty() && !upload.streams;
+        Self { down, up, up_wire, timer, limits, upload, uploaded, state, waits, received_before }
     }
 
     /// The head that [`Event::Head`] announced.
