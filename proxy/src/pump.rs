@@ -301,6 +301,11 @@ impl<'a> Pump<'a> {
         }
         if let Some(piece) = self.upload.pieces.pop_front() {
             self.send(cx, &piece);
+            // Ended with its last piece, not a step later: the answer may come in between, and a connection whose
+            // request counts as unfinished is not used again.
+            if self.upload.pieces.is_empty() && !self.upload.streams {
+                self.end_upload();
+            }
             return Poll::Ready(None);
         }
         if self.upload.streams {
@@ -315,6 +320,9 @@ impl<'a> Pump<'a> {
                         return Poll::Ready(Some(Event::BodyTooLarge));
                     }
                     self.send(cx, &piece);
+                    if self.state != Answer::Tunnel && self.down.body_done() {
+                        self.end_upload();
+                    }
                     return Poll::Ready(None);
                 }
                 Ok(None) if self.state == Answer::Tunnel => {
@@ -327,11 +335,15 @@ impl<'a> Pump<'a> {
                 Err(error) => return Poll::Ready(Some(bad_or_gone(&error))),
             }
         }
+        self.end_upload();
+        Poll::Ready(None)
+    }
+
+    fn end_upload(&mut self) {
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(b"0\r\n\r\n");
         }
         self.uploaded = true;
-        Poll::Ready(None)
     }
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
