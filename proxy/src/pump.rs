@@ -222,7 +222,7 @@ impl<'a> Pump<'a> {
                     None => moved = true,
                 }
             }
-            // A side that was too full to be given more and no longer is must be asked again: nothing else would wake us.
+            // A side that was too full to be given more and no longer is must be asked again: nothing else wakes us.
             let down_full = self.down.wire.backlog() > GATHER;
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
