@@ -151,7 +151,9 @@ impl<'a> Pump<'a> {
     ) -> Self {
         let received_before = up_wire.received();
         let (waits, state) = (Waits::default(), Answer::Head);
-        Self { down, up, up_wire, timer, limits, upload, uploaded: false, state, waits, received_before }
+        // An answer may be whole before the first look at an upload of nothing.
+        let uploaded = upload.pieces.is_empty() && !upload.streams;
+        Self { down, up, up_wire, timer, limits, upload, uploaded, state, waits, received_before }
     }
 
     /// The head that [`Event::Head`] announced.
@@ -220,7 +222,7 @@ impl<'a> Pump<'a> {
                     None => moved = true,
                 }
             }
-            // A side that was too full to be given more and no longer is must be asked again: nothing else would wake us.
+            // A side that was too full to be given more and no longer is must be asked again: nothing else wakes us.
             let down_full = self.down.wire.backlog() > GATHER;
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
