@@ -201,7 +201,9 @@ impl<'a> Pump<'a> {
 
     /// Ends the try; the endpoint's session if it is in a state to be used again.
     pub(crate) fn into_clean(self) -> Option<HttpSession> {
-        let sent = self.uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
+        // The answer may be read before anybody asked for the piece behind the last one.
+        let uploaded = self.uploaded || (!self.upload.streams && self.upload.pieces.is_empty());
+        let sent = uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
         (self.state == Answer::Done && sent).then_some(self.up)
     }
 
