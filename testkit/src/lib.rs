@@ -36,7 +36,7 @@ mod wire;
 
 pub use body::Body;
 pub use consul::Consul;
-pub use deadline::PATIENCE;
+pub use deadline::{PATIENCE, eventually};
 pub use endpoint::{Call, Endpoint, Received, Script, Seen};
 pub use gate::Gate;
 pub use metrics::Metrics;
