@@ -199,6 +199,11 @@ impl<'a> Pump<'a> {
         self.down.finish_answer()
     }
 
+    /// Whether, when the last deadline passed, it was the endpoint that was waited for.
+    pub(crate) fn awaited_the_endpoint(&self) -> bool {
+        self.waits.answer.0.is_some() || self.waits.endpoint_write.0.is_some()
+    }
+
     /// Ends the try; the endpoint's session if it is in a state to be used again.
     pub(crate) fn into_clean(self) -> Option<HttpSession> {
         // The answer may be read before anybody asked for the piece behind the last one.

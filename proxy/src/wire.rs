@@ -44,6 +44,7 @@ struct Inner {
     out: BytesMut,
     /// A write failed: what is written from now on is lost, but the answer may still be read.
     dead: Option<io::ErrorKind>,
+    muted: bool,
     received: u64,
     sent: u64,
     /// The framing of the body that the session reads, while it is chunked.
@@ -57,6 +58,7 @@ impl Wire {
             io,
             out: BytesMut::new(),
             dead: None,
+            muted: false,
             received: 0,
             sent: 0,
             chunked: None,
@@ -88,6 +90,11 @@ impl Handle {
     /// Bytes that the socket has taken since it was opened.
     pub(crate) fn sent(&self) -> u64 {
         self.lock().sent
+    }
+
+    /// While muted, what is written is taken and dropped.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.lock().muted = muted;
     }
 
     /// Takes `bytes` for sending. They leave with the next [`Handle::poll_drained`].
@@ -153,7 +160,7 @@ impl Inner {
     }
 
     fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
-        if self.dead.is_some() {
+        if self.dead.is_some() || self.muted {
             return;
         }
         let sent = if bytes.len() <= GATHER {

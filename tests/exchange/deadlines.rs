@@ -216,3 +216,19 @@ fn the_deadline_cuts_an_answer_that_never_ends() {
     endpoint.wait_for_close(1);
     wait_until_leases_are_back(&weir);
 }
+
+#[test]
+fn a_blank_line_left_over_from_the_last_request_starts_no_deadline() {
+    let endpoint = ok();
+    let weir =
+        Setup { listener: "header_timeout = \"300ms\"\nidle_timeout = \"1h\"", ..Setup::default() }.start(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    assert_eq!(client.write(get("/", "")).response().status, 200);
+    client.write("\r\n");
+    assert!(!client.hears_within(Duration::from_millis(600)), "nothing has begun");
+    let head = get("/", "");
+    let (first, second) = head.split_at(10);
+    client.write(first);
+    client.write(second);
+    assert_eq!(client.response().status, 200);
+}

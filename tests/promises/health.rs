@@ -265,3 +265,14 @@ fn a_keep_alive_client_outlives_the_ejection_and_return_of_every_endpoint() {
         assert_eq!(ask(&mut client, get("/")).status, 200, "the only endpoint is tried all the same");
     }
 }
+
+#[test]
+fn an_endpoint_that_hangs_until_the_whole_deadline_is_ejected_though_its_own_deadline_is_longer() {
+    let hanging = Endpoint::start(|_| Plan::new().hang());
+    let weir = Setup::before(&[&hanging]).route("timeout = { total = \"200ms\" }").start();
+    for _ in 0..3 {
+        assert_eq!(status(&weir), 504);
+    }
+    assert_up(&weir, &hanging, false);
+    assert_metric(&weir, "weir_tries_total", &[("outcome", "timeout")], 3);
+}
