@@ -1,6 +1,6 @@
 //! Tests of the optimizer through its public interface, and of its binary over real sockets.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test, as it should")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test, as it should")]
 
 mod bad_input;
 mod fixture;
