@@ -232,6 +232,27 @@ impl FormatAsk {
     }
 }
 
+/// What happens to what is said about a picture; its colour profile is kept in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metadata {
+    /// EXIF data, and in a JPEG that is spliced all other segments, go out as they came.
+    Keep,
+    /// None of it goes out. A JPEG that is spliced still tells its orientation.
+    Strip,
+}
+
+impl Metadata {
+    /// # Errors
+    /// When the value is neither word.
+    pub fn parse(value: &str) -> Result<Self, OptionError> {
+        match value {
+            "keep" => Ok(Self::Keep),
+            "strip" => Ok(Self::Strip),
+            _ => Err(wrong("metadata", value, "one of keep strip")),
+        }
+    }
+}
+
 /// Quality of a lossy picture on libjpeg's scale: 1..=100. A PNG has none and ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quality(u8);
