@@ -115,7 +115,10 @@ fn every_refusal_has_its_status_and_its_reason_and_is_counted() {
 #[test]
 fn a_claim_of_65535_by_65535_costs_no_memory() {
     let server = Server::start(&[]);
-    server.post("", &[], b"warm up");
+    // Receiving as many bytes, on each of the threads that do, is not what is measured.
+    for _ in 0..4 {
+        server.post("", &[], &PHOTO[..PHOTO.len() - 2]);
+    }
     let before = server.peak_memory();
     for file in [claiming(PHOTO, 65_535, 65_535), claiming(PHOTO, 8_000, 8_000)] {
         assert_ne!(server.post("", &[], &file).status, 200);

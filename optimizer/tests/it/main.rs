@@ -5,6 +5,8 @@
 mod bad_input;
 mod fixture;
 mod http;
+mod metadata;
 mod options;
 mod picture;
 mod shutdown;
+mod splice;

@@ -8,10 +8,10 @@ use weir_optimizer::kernel::Format;
 
 use super::fixture::{self, decoded, detail, encoded, kind, optimize};
 
-const NINE: [&str; 9] = ["tl", "tc", "tr", "cl", "cc", "cr", "bl", "bc", "br"];
+pub(crate) const NINE: [&str; 9] = ["tl", "tc", "tr", "cl", "cc", "cr", "bl", "bc", "br"];
 
 /// Left, top, right, bottom of what differs between two pictures; right and bottom are inclusive.
-fn changed(before: &DynamicImage, after: &DynamicImage) -> Option<[u32; 4]> {
+pub(crate) fn changed(before: &DynamicImage, after: &DynamicImage) -> Option<[u32; 4]> {
     assert_eq!(before.dimensions(), after.dimensions());
     let differs = before.pixels().zip(after.pixels()).filter(|(a, b)| a != b).map(|((x, y, _), _)| (x, y));
     differs.fold(None, |found, (x, y)| {
@@ -110,7 +110,7 @@ fn a_text_that_would_not_fit_is_drawn_smaller_and_whole() {
 }
 
 /// As a viewer shows it, who follows the EXIF orientation.
-fn as_seen(file: &[u8]) -> DynamicImage {
+pub(crate) fn as_seen(file: &[u8]) -> DynamicImage {
     let mut decoder = jpeg::JpegDecoder::new(Cursor::new(file)).unwrap();
     let orientation = decoder.orientation().unwrap();
     let mut picture = DynamicImage::from_decoder(decoder).unwrap();

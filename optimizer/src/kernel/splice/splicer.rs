@@ -34,6 +34,8 @@ pub(super) struct Splicer<'a> {
     blocks: Vec<Block>,
     /// As last written.
     dc: [i32; 3],
+    /// Length of the code for sixteen zeros in each AC table, 0 for none.
+    zeros: [u32; 4],
 }
 
 /// How many codes for sixteen zeros to add to the blocks of each AC table.
@@ -42,7 +44,14 @@ type Zeros = [u32; 4];
 impl<'a> Splicer<'a> {
     pub(super) fn new(file: &'a Sequential<'a>, pieces: Pieces) -> Self {
         let writer = Writer::default();
-        Self { file, pieces, from: Place::default(), moved: false, writer, blocks: Vec::new(), dc: [0; 3] }
+        let zeros = std::array::from_fn(|table| file.ac[table].as_ref().map_or(0, |ac| ac.codes.length(ZEROS)));
+        Self { file, pieces, from: Place::default(), moved: false, writer, blocks: Vec::new(), dc: [0; 3], zeros }
+    }
+
+    /// Never puts zeros before end codes.
+    #[cfg(test)]
+    pub(super) fn move_bits(&mut self) {
+        self.zeros = [0; 4];
     }
 
     /// The pieces of the new file, after the last [`Pen::close`].
@@ -85,9 +94,7 @@ impl<'a> Splicer<'a> {
             let Some(part) = self.file.parts.get(block.part) else { continue };
             room[part.ac & 3] += block.room();
         }
-        let length = |table: usize| self.file.ac[table].as_ref().map_or(0, |ac| ac.codes.length(ZEROS));
-        let lengths: [u32; 4] = std::array::from_fn(length);
-        let most = |table: usize| if lengths[table] == 0 { 0 } else { room[table].min(7) };
+        let most = |table: usize| if self.zeros[table] == 0 { 0 } else { room[table].min(7) };
         let mut best: Option<(u32, Zeros)> = None;
         // Of four tables a file uses two at most in practice; others have no room and cost no turn.
         for a in 0..=most(0) {
@@ -95,7 +102,7 @@ impl<'a> Splicer<'a> {
                 for c in 0..=most(2) {
                     for d in 0..=most(3) {
                         let zeros = [a, b, c, d];
-                        let bits: u32 = zeros.iter().zip(lengths).map(|(count, length)| count * length).sum();
+                        let bits: u32 = zeros.iter().zip(self.zeros).map(|(count, length)| count * length).sum();
                         if bits % 8 == by && best.is_none_or(|(fewest, _)| bits < fewest) {
                             best = Some((bits, zeros));
                         }
