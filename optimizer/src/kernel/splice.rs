@@ -30,18 +30,15 @@ use self::pieces::Pieces;
 use self::splicer::Splicer;
 use self::transcoder::Transcoder;
 use super::{Face, Header, Output, Path};
-use crate::plan::{Plan, Position};
+use crate::plan::Plan;
 use crate::refusal::Refusal;
-
-/// One in this many units may have ink.
-const MOST_MARKED: u32 = 3;
 
 /// Draws the mark of `plan` on `input`, a JPEG that stays one. `None` when that is not for this way.
 ///
 /// # Errors
 /// [`Refusal::Truncated`] and [`Refusal::Corrupt`] for what no way would read to its end.
 pub(super) fn splice(input: &Bytes, header: &Header, plan: &Plan, face: &Face) -> Result<Option<Output>, Refusal> {
-    if plan.quality.is_some() || plan.mark.position == Position::Tile {
+    if plan.quality.is_some() {
         return Ok(None);
     }
     let Some(file) = Sequential::read(input, header)? else { return Ok(None) };
@@ -50,10 +47,7 @@ pub(super) fn splice(input: &Bytes, header: &Header, plan: &Plan, face: &Face) -
     }
     let orientation = metadata::orientation(&file.head);
     let ink = Ink::new(&plan.mark, face, (file.width, file.height), orientation);
-    let (spans, touched) = ink.as_ref().map(|ink| ink.spans(&file)).unwrap_or_default();
-    if touched > file.units / MOST_MARKED {
-        return Ok(None);
-    }
+    let spans = ink.as_ref().map(|ink| ink.spans(&file)).unwrap_or_default();
     let ink = ink.as_ref();
 
     let mut pieces = Pieces::default();
@@ -102,7 +96,7 @@ mod tests {
         if moves {
             splicer.move_bits();
         }
-        drive(&file, Some(&ink), &ink.spans(&file).0, &mut splicer).unwrap();
+        drive(&file, Some(&ink), &ink.spans(&file), &mut splicer).unwrap();
         splicer.finish().slices(&input).concat()
     }
 

@@ -154,6 +154,31 @@ fn a_mark_over_the_whole_width_and_the_last_row_is_spliced() {
 }
 
 #[test]
+fn a_tiled_mark_and_one_as_large_as_the_picture_are_spliced_as_the_reference_shows_them() {
+    let Some(tools) = Tools::find() else { return };
+    for way in ["-quality 85 -sample 2x2", "-quality 85 -sample 2x1 -restart 5B", "-quality 85 -sample 1x1 -optimize"] {
+        let stored = tools.write(&detail(251, 133), way);
+        for query in
+            ["position=tile&size=0.1", "position=tile&rotate=30&margin=0", "size=1&text=W&margin=0&position=cc"]
+        {
+            for orientation in [1, 6, 7] {
+                let file = fixture::with_orientation(&stored, orientation);
+                let output = run(&file, query).unwrap();
+                assert!(output.path != Path::Rgb, "{way} {query}");
+                tools.check(&output.to_vec(), query);
+                let wanted = decoded(&fixture::optimize(&file, &format!("{query}&format=png")).unwrap());
+                let found = psnr(&as_seen(&output.to_vec()), &wanted);
+                let written = psnr(&decoded(&tools.write(&wanted, way)), &wanted);
+                assert!(
+                    found > written - 1.0,
+                    "{way} {query}, orientation {orientation}: {found:.1} to {written:.1} dB"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_picture_smaller_than_a_unit_is_marked() {
     let Some(tools) = Tools::find() else { return };
     for (width, height) in [(1, 1), (7, 5), (16, 16), (17, 1), (1, 40)] {
@@ -223,9 +248,7 @@ fn what_cannot_be_spliced_goes_the_long_way() {
     for (file, query) in [
         (fixture::PROGRESSIVE, ""),
         (fixture::CMYK, ""),
-        (fixture::PHOTO, "position=tile"),
         (fixture::PHOTO, "quality=80"),
-        (fixture::PHOTO, "size=1&text=W&opacity=1&margin=0&position=cc"),
         (fixture::GREY, "color=ff0000"),
     ] {
         assert_eq!(run(file, query).unwrap().path, Path::Rgb, "{query}");
@@ -265,4 +288,40 @@ fn bytes_between_segments_and_after_the_data_do_not_go_out() {
     let early = [&fixture::RESTARTS[..table], b"junk\xff\xff", &fixture::RESTARTS[table..]].concat();
     assert_eq!(fixture::optimize(&early, "").unwrap(), plain);
     tools.check(&plain, "plain");
+}
+
+#[test]
+fn a_damaged_file_that_is_still_spliced_shows_beside_the_mark_what_it_showed() {
+    let Some(tools) = Tools::find() else { return };
+    let mut dice: u64 = 0x1234_5678_9abc_def1;
+    let mut roll = |sides: usize| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        usize::try_from(dice % sides as u64).unwrap()
+    };
+    for way in ["-sample 2x2", "-sample 2x1 -restart 4B", "-sample 1x1 -optimize", "-grayscale -restart 1B"] {
+        let file = tools.write(&detail(96, 80), &format!("-quality 80 {way}"));
+        let data = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
+        let mut spliced = 0;
+        for _ in 0..400 {
+            let mut broken = file.clone();
+            let at = data + roll(file.len() - 2 - data);
+            broken[at] ^= 1 << roll(8);
+            let Ok(output) = run(&broken, "position=cc&size=0.2") else { continue };
+            let Ok(before) = image::load_from_memory(&broken) else { continue };
+            let after = decoded(&output.to_vec());
+            if output.path == Path::Rgb {
+                continue;
+            }
+            spliced += 1;
+            if let Some([left, top, right, bottom]) = changed(&before, &after) {
+                assert!(
+                    left >= 14 && top >= 14 && right < 82 && bottom < 66,
+                    "{way} at {at}: {left} {top} {right} {bottom}"
+                );
+            }
+        }
+        assert!(spliced > 50, "{way}: {spliced}");
+    }
 }

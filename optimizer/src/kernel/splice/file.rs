@@ -32,6 +32,15 @@ pub(super) struct Part {
     pub(super) ac: usize,
     /// In zigzag order; none is zero.
     pub(super) quantiser: [u16; 64],
+    /// See [`Part::reciprocal`].
+    pub(super) reciprocals: [u32; 64],
+}
+
+impl Part {
+    /// What to multiply with, and shift right by 32, to divide by eight times `step`.
+    pub(super) fn reciprocal(step: u16) -> u32 {
+        (1 << 29) / u32::from(step.max(1)) + 1
+    }
 }
 
 /// A segment before the scan.
@@ -180,7 +189,8 @@ fn parts(frame: &Frame, scan: &Scan, quantisers: &[Option<[u16; 64]>; 4]) -> Opt
         let quantiser = quantisers.get(usize::from(component.quantiser)).copied().flatten()?;
         let fits = most_across <= 2 && most_down <= 2 && quantiser.iter().all(|step| *step > 0);
         let (wide, high) = (most_across / across, most_down / down);
-        fits.then_some(Part { across, down, wide, high, dc: *dc, ac: *ac, quantiser })
+        let reciprocals = quantiser.map(Part::reciprocal);
+        fits.then_some(Part { across, down, wide, high, dc: *dc, ac: *ac, quantiser, reciprocals })
     };
     frame.components().iter().zip(&scan.parts).map(part).collect()
 }

@@ -43,22 +43,23 @@ impl Ink {
         }
         let turned = orientation.to_exif() > 4;
         let (width, height) = if turned { (sides.1, sides.0) } else { sides };
-        let (mask, places) = draw::placed(mark, face, width, height);
-        let (x, y) = places.first().copied()?;
-        let (x, y) = (usize::try_from(x).unwrap_or(0), usize::try_from(y).unwrap_or(0));
         let upright = (width as usize, height as usize);
+        let (mask, places) = draw::placed(mark, face, width, height);
+        let (x, y, mask) = match &places[..] {
+            [(x, y)] => (usize::try_from(*x).unwrap_or(0), usize::try_from(*y).unwrap_or(0), mask),
+            places => (0, 0, tiled(&mask, places, upright)),
+        };
         let corners = [(x, y), (x + mask.width - 1, y + mask.height - 1)].map(|at| stored(orientation, at, upright));
         let [left, top] = [corners[0].0.min(corners[1].0), corners[0].1.min(corners[1].1)];
-        let mask = turn(&mask, orientation);
+        let mask = turn(mask, orientation);
         Some(Self { mask, left, top, opacity: u32::from(mark.opacity.of_255()), color: ycc(mark.color) })
     }
 
     /// The units to write again, in order: those with ink, the one after each (its DC difference changes), and short
-    /// gaps between. None goes over a restart marker. The second number counts those with ink.
-    pub(super) fn spans(&self, file: &Sequential<'_>) -> (Vec<Range<u32>>, u32) {
+    /// gaps between. None goes over a restart marker.
+    pub(super) fn spans(&self, file: &Sequential<'_>) -> Vec<Range<u32>> {
         let (wide, high) = (file.unit().0 as usize, file.unit().1 as usize);
         let mut spans: Vec<Range<u32>> = Vec::new();
-        let mut touched = 0;
         for row in self.top / high..(self.top + self.mask.height).div_ceil(high) {
             for column in self.left / wide..(self.left + self.mask.width).div_ceil(wide) {
                 if !self.touches(column * wide, row * high, wide, high) {
@@ -66,7 +67,6 @@ impl Ink {
                 }
                 let unit = row * file.across as usize + column;
                 let Some(unit) = u32::try_from(unit).ok().filter(|unit| *unit < file.units) else { continue };
-                touched += 1;
                 let interval_end =
                     (unit / file.interval).saturating_add(1).saturating_mul(file.interval).min(file.units);
                 let end = (unit + 2).min(interval_end);
@@ -81,7 +81,7 @@ impl Ink {
                 }
             }
         }
-        (spans, touched)
+        spans
     }
 
     fn touches(&self, x: usize, y: usize, wide: usize, high: usize) -> bool {
@@ -97,65 +97,81 @@ impl Ink {
         self.mask.coverage.get(row * self.mask.width..(row + 1) * self.mask.width)
     }
 
-    /// How much ink is under each sample of a block, in units of which there are [`FULL`] for every pixel under it.
-    /// `None` for a block without any.
-    fn shares(&self, file: &Sequential<'_>, part: &Part, x: usize, y: usize) -> Option<[u32; 64]> {
+    /// The mask under each sample of a block, summed over the pixels the sample stands for. `None` for a block without
+    /// any.
+    fn covers(&self, file: &Sequential<'_>, part: &Part, x: usize, y: usize) -> Option<[u32; 64]> {
         let (wide, high) = (part.wide as usize, part.high as usize);
         let (most_x, most_y) = (file.width as usize - 1, file.height as usize - 1);
-        let mut shares = [0; 64];
+        let (first, end) = (x * wide, (x + 8) * wide);
+        let within = first >= self.left && end <= most_x + 1;
+        let mut covers = [0; 64];
         let mut any = 0;
         for line in 0..8 * high {
             // Beyond the edge the picture goes on as it ends, and so does the mark: a step there would cost bits.
             let Some(row) = self.row((y * high + line).min(most_y)) else { continue };
-            let sums = &mut shares.as_chunks_mut::<8>().0[line / high];
+            let sums = &mut covers.as_chunks_mut::<8>().0[line / high];
+            if within && let Some(row) = row.get(first - self.left..end - self.left) {
+                for (sum, pixels) in sums.iter_mut().zip(row.chunks_exact(wide)) {
+                    let cover = pixels.iter().copied().map(u32::from).sum::<u32>();
+                    *sum += cover;
+                    any |= cover;
+                }
+                continue;
+            }
             for (at, sum) in sums.iter_mut().enumerate() {
                 for pixel in 0..wide {
                     let x = ((x + at) * wide + pixel).min(most_x).wrapping_sub(self.left);
-                    let share = u32::from(row.get(x).copied().unwrap_or(0)) * self.opacity;
-                    *sum += share;
-                    any |= share;
+                    let cover = u32::from(row.get(x).copied().unwrap_or(0));
+                    *sum += cover;
+                    any |= cover;
                 }
             }
         }
-        (any > 0).then_some(shares)
+        (any > 0).then_some(covers)
     }
 
     /// Blends the mark into the block whose first sample is at `(x, y)` of its component.
     pub(super) fn blend(&self, file: &Sequential<'_>, part: &Part, x: u32, y: u32, block: &mut Block) {
-        let Some(shares) = self.shares(file, part, x as usize, y as usize) else { return };
-        let full = FULL * part.wide * part.high;
+        let Some(covers) = self.covers(file, part, x as usize, y as usize) else { return };
         let ink = u32::from(self.color.get(block.part).copied().unwrap_or(0));
+        // Turns a sum of coverage into 65,536ths of the sample, after a shift by as much.
+        let scale = (u64::from(self.opacity) << 32) / u64::from(FULL * part.wide * part.high);
 
         let mut coefficients = [0; 64];
-        for ((value, step), at) in block.coefficients.iter().zip(part.quantiser).zip(ZIGZAG) {
-            coefficients[usize::from(at)] = i32::from(*value) * i32::from(step);
+        for ((value, step), at) in block.coefficients.iter().zip(&part.quantiser).zip(ZIGZAG) {
+            coefficients[usize::from(at)] = i32::from(*value) * i32::from(*step);
         }
         coefficients[0] = block.dc.wrapping_mul(i32::from(part.quantiser[0]));
         let mut change = dct::inverse(&coefficients);
-        for (sample, share) in change.iter_mut().zip(shares) {
-            if share == 0 {
-                *sample = 0;
-                continue;
-            }
+        for (sample, cover) in change.iter_mut().zip(covers) {
+            // At most 65,536, and that for full cover at full opacity.
+            let share = u32::try_from((u64::from(cover) * scale + (1 << 15)) >> 16).unwrap_or(0);
             let below = sample.wrapping_add(128);
             let shown = below.clamp(0, 255).unsigned_abs();
-            let mixed = (shown * (full - share) + ink * share + full / 2) / full;
-            *sample = mixed.cast_signed().wrapping_sub(below).clamp(-512, 511);
+            let mixed = (shown * ((1 << 16) - share) + ink * share + (1 << 15)) >> 16;
+            let difference = mixed.cast_signed().wrapping_sub(below).clamp(-512, 511);
+            // What a decoder cuts off beside the mark is not for the mark to change.
+            *sample = if cover == 0 { 0 } else { difference };
         }
         let change = dct::forward(&change);
-        for ((value, step), at) in block.coefficients.iter_mut().zip(part.quantiser).zip(ZIGZAG).skip(1) {
-            let wanted = i32::from(*value) + quantised(change[usize::from(at)], step);
+        for (((value, step), reciprocal), at) in
+            block.coefficients.iter_mut().zip(&part.quantiser).zip(&part.reciprocals).zip(ZIGZAG).skip(1)
+        {
+            let wanted = i32::from(*value) + quantised(change[usize::from(at)], *step, *reciprocal);
             *value = i16::try_from(wanted.clamp(-MOST, MOST)).unwrap_or(0);
         }
-        block.dc = block.dc.wrapping_add(quantised(change[0], part.quantiser[0])).clamp(-MOST - 1, MOST);
+        let step = quantised(change[0], part.quantiser[0], part.reciprocals[0]);
+        block.dc = block.dc.wrapping_add(step).clamp(-MOST - 1, MOST);
     }
 }
 
 /// A coefficient of the forward transform in steps of the quantiser, to the nearest.
-fn quantised(coefficient: i32, step: u16) -> i32 {
-    let step = i32::from(step) * 8;
-    let half = if coefficient < 0 { -step / 2 } else { step / 2 };
-    (coefficient + half) / step
+#[inline]
+fn quantised(coefficient: i32, step: u16, reciprocal: u32) -> i32 {
+    let raised = u64::from(coefficient.unsigned_abs()) + 4 * u64::from(step);
+    // At most 2^28: `reciprocal` is below 2^30, and `raised` below 2^32 whatever the file says.
+    let steps = i32::try_from((raised * u64::from(reciprocal)) >> 32).unwrap_or(0);
+    if coefficient < 0 { -steps } else { steps }
 }
 
 /// Where the pixel of an upright picture with sides `(width, height)` is stored.
@@ -173,8 +189,29 @@ fn stored(orientation: Orientation, (x, y): (usize, usize), (width, height): (us
     }
 }
 
+/// All copies of a tiled mark in one mask as large as the picture. One byte per pixel, which is an eighth of what the
+/// long way takes.
+fn tiled(mask: &Mask, places: &[(isize, isize)], (width, height): (usize, usize)) -> Mask {
+    let mut coverage = vec![0; width * height];
+    for (x, y) in places {
+        // What lies left of the picture or above it is skipped.
+        let skip = |at: isize| usize::try_from(-at).unwrap_or(0);
+        let (left, top) = (usize::try_from(*x).unwrap_or(0), usize::try_from(*y).unwrap_or(0));
+        let rows = coverage.chunks_exact_mut(width).skip(top);
+        for (row, covers) in rows.zip(mask.coverage.chunks_exact(mask.width).skip(skip(*y))) {
+            for (cover, own) in row.iter_mut().skip(left).zip(covers.iter().skip(skip(*x))) {
+                *cover = (*cover).max(*own);
+            }
+        }
+    }
+    Mask { width, height, coverage }
+}
+
 /// The mask as it is stored.
-fn turn(mask: &Mask, orientation: Orientation) -> Mask {
+fn turn(mask: Mask, orientation: Orientation) -> Mask {
+    if orientation == Orientation::NoTransforms {
+        return mask;
+    }
     let turned = orientation.to_exif() > 4;
     let (width, height) = if turned { (mask.height, mask.width) } else { (mask.width, mask.height) };
     let mut coverage = vec![0; width * height];
@@ -201,6 +238,16 @@ fn ycc(Color(rgb): Color) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_division_by_multiplication_is_one_for_every_step_of_eight_bits() {
+        for step in 1..=255_u16 {
+            for coefficient in (-70_000_i32..70_000).step_by(7) {
+                let exact = (coefficient.abs() + i32::from(step) * 4) / (i32::from(step) * 8) * coefficient.signum();
+                assert_eq!(quantised(coefficient, step, Part::reciprocal(step)), exact, "{coefficient} by {step}");
+            }
+        }
+    }
 
     #[test]
     fn colours_are_those_of_jfif() {
