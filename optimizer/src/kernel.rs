@@ -3,7 +3,7 @@
 //! In: the file, its [`Header`], a [`Plan`], the format to write. Out: the written file.
 //! No clock, no I/O, no shared state: the caller learns of each finished [`Stage`] and reads its own clock.
 //!
-//! There are three ways, see [`Path`]. Most JPEGs are spliced: 5 ms per megabyte, since only what is under the mark is
+//! There are three ways, see [`Path`]. Most JPEGs are spliced: about 6 ms per megabyte, since only what is under the mark is
 //! decoded. Everything else is decoded, drawn on and encoded, which costs what the codecs cost.
 //! [`Kernel::optimize`] chooses, by the header and the plan.
 

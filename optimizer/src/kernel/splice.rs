@@ -1,7 +1,10 @@
 //! Marks a JPEG without decoding it: reads its codes, changes the blocks under the mark, keeps the rest.
 //!
 //! In: a file, its header, a plan. Out: slices of the file and new bytes between them, or nothing when the file or the
-//! plan is not for this way. Cost: about 5 ms per megabyte of file whatever the picture, and 1 us a marked block.
+//! plan is not for this way. Cost: about 6 ms per megabyte of file whatever the picture, and 0.5 us a marked block; a
+//! transcode three times as much. Measured by `examples/mark` on 7680 x 4320 pixels in 5 MB, against decoding, drawing
+//! and encoding: a mark in a corner 27 and 845 ms, tiled 228 and 853, nearly everywhere 642 and 1011; so there is no
+//! mark too large for this way. A transcode of the same with a mark in a corner takes 86.
 //! All arithmetic is in integers: the same bytes on every processor.
 //!
 //! - [`file`]: what comes before the data. [`metadata`]: what of that is kept.

@@ -21,7 +21,7 @@ use super::body::{self, Received};
 use super::pieces::Pieces;
 use super::work::Stopwatch;
 use super::{Shared, accept, metrics};
-use crate::kernel::{Format, Header, KERNEL_VERSION, Output, Stage};
+use crate::kernel::{Format, Header, KERNEL_VERSION, Output, Path, Stage};
 use crate::plan::{FormatAsk, Plan};
 use crate::refusal::Refusal;
 
@@ -94,7 +94,8 @@ async fn optimize(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Re
     shared.metrics.worked(wait, work, bytes_in, &output);
 
     let path = output.path;
-    // The pieces may be slices of the input, so its memory is in use until they are sent.
+    // Its pieces may be slices of the input, whose memory is then in use until they are sent.
+    let memory = memory.filter(|_| path != Path::Rgb);
     let mut answer = Response::new(Pieces::new(output.pieces, memory));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(target.media_type()));
