@@ -82,7 +82,7 @@ fn outcome(result: Result<(), run::RunError>) -> ExitCode {
             let mut text = format!("error: {error}");
             let mut cause = std::error::Error::source(&error);
             while let Some(error) = cause {
-                text.push_str(&format!(": {error}"));
+                text = format!("{text}: {error}");
                 cause = error.source();
             }
             complain(&text)

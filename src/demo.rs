@@ -33,7 +33,7 @@ async fn demo(listen: SocketAddr, admin: SocketAddr, optimizers: u8) -> Result<(
     tasks.close();
     let text = configuration(listen, admin, &endpoints);
     let config = weir_config::parse("demo.toml", &text).map_err(|problems| RunError::Demo(problems.to_string()))?;
-    let outcome = run::run(config, Signals::listen, || say(&hints(listen, admin))).await;
+    let outcome = run::run(config, Signals::listen, |listen, admin| say(&hints(listen, admin))).await;
     stop.cancel();
     tasks.wait().await;
     outcome
@@ -41,7 +41,7 @@ async fn demo(listen: SocketAddr, admin: SocketAddr, optimizers: u8) -> Result<(
 
 /// What a user would write for these optimizers.
 fn configuration(listen: SocketAddr, admin: SocketAddr, endpoints: &[SocketAddr]) -> String {
-    let endpoints: String = endpoints.iter().map(|address| format!("\"{address}\", ")).collect();
+    let endpoints = endpoints.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ");
     format!(
         r#"[server]
 shutdown_delay = "0s"

@@ -1,5 +1,6 @@
 //! The binary `weir`: wires configuration, discovery and proxy together.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,6 +23,13 @@ fn main() -> ExitCode {
         .from_env_lossy()
         // Pingora reports every broken connection as an error; weir counts and logs them itself.
         .add_directive("pingora_core=off".parse().unwrap_or_default());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // Colours are for people: a file or a journal gets none.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
     cli::Cli::parse().run()
 }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::future::Future;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub(crate) enum RunError {
     Bind(#[from] BindError),
     /// The admin address cannot be had.
     #[error("cannot listen on `{address}` for the admin endpoints")]
-    BindAdmin { address: std::net::SocketAddr, source: io::Error },
+    BindAdmin { address: SocketAddr, source: io::Error },
     /// The access log cannot be opened.
     #[error("cannot open the access log `{}`", .path.display())]
     AccessLog { path: PathBuf, source: io::Error },
@@ -43,7 +44,7 @@ pub(crate) enum RunError {
 
 /// Runs `config` on a runtime of its own.
 pub(crate) fn blocking(config: Config) -> Result<(), RunError> {
-    runtime(config.server.threads)?.block_on(run(config, Signals::listen, || {}))
+    runtime(config.server.threads)?.block_on(run(config, Signals::listen, |_, _| {}))
 }
 
 /// The runtime everything runs on: as many workers as configured, 0 for one per core.
@@ -55,11 +56,12 @@ pub(crate) fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
     builder.enable_all().thread_name("weir").build()
 }
 
-/// Runs `config` until the first of `signals`; `ready` is called once clients are served.
+/// Runs `config` until the first of `signals`; `ready` is told the first listener's address and the admin's once clients
+/// are served.
 pub(crate) async fn run(
     config: Config,
     signals: impl FnOnce() -> io::Result<Signals>,
-    ready: impl FnOnce(),
+    ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), RunError> {
     open_files::raise();
     let mut signals = signals()?;
@@ -95,7 +97,9 @@ pub(crate) async fn run(
         tokio::spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned())),
         tokio::spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned())),
     ];
-    ready();
+    if let Some(&address) = proxy.addresses().first() {
+        ready(address, admin_address);
+    }
 
     signals.next().await;
     tracing::info!("draining: readiness fails now, listeners close in {}", config.server.shutdown_delay);
@@ -113,10 +117,7 @@ pub(crate) async fn run(
             tracing::error!(%error, "a background task failed");
         }
     }
-    drop(admin);
-    if let Some(proxy) = Arc::into_inner(proxy) {
-        proxy.finish();
-    }
+    proxy.finish();
     Ok(())
 }
 

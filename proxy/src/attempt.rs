@@ -14,7 +14,7 @@ use weir_snapshot::Lease;
 
 use crate::downstream::Downstream;
 use crate::exchange::{After, Plan};
-use crate::forward::{Sending, answer_head, request_head};
+use crate::forward::{Sending, answer_head, ends_with_connection, request_head};
 use crate::head::Framing;
 use crate::idle::Connection;
 use crate::pump::{Event, Late, Limits, Pump, Upload};
@@ -59,6 +59,16 @@ enum Unconnected {
     Failed { failure: Failure, blame: bool },
 }
 
+/// Where a connection is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Fresh,
+    /// It served an exchange before, and may have died since.
+    Pooled {
+        may_resend: bool,
+    },
+}
+
 enum Conversation {
     Ended(Tried),
     /// The pooled connection was dead: nothing was heard, nothing is proven against the endpoint.
@@ -87,7 +97,7 @@ impl Attempt<'_> {
             (!rested.is_zero()).then(|| plan.core.idle.take(self.lease.address(), self.timer.now(), rested)).flatten();
         if let Some(connection) = pooled {
             plan.core.observe.connected(self.lease, "reused");
-            if let Conversation::Ended(tried) = self.converse(connection, may_resend).await {
+            if let Conversation::Ended(tried) = self.converse(connection, Origin::Pooled { may_resend }).await {
                 return tried;
             }
             plan.core.observe.connected(self.lease, "stale");
@@ -97,7 +107,7 @@ impl Attempt<'_> {
             Ok(connection) => {
                 self.record.connect = Some(self.timer.now().since(opening));
                 plan.core.observe.connected(self.lease, "new");
-                match self.converse(connection, false).await {
+                match self.converse(connection, Origin::Fresh).await {
                     Conversation::Ended(tried) => tried,
                     Conversation::Stale => self.failed(Failure::Broken, true, self.untouched()),
                 }
@@ -162,7 +172,7 @@ impl Attempt<'_> {
     }
 
     /// Sends the request over a connection and passes the answer on.
-    async fn converse(&mut self, connection: Connection, may_be_stale: bool) -> Conversation {
+    async fn converse(&mut self, connection: Connection, origin: Origin) -> Conversation {
         use Conversation::Ended;
         let Self { plan, lease, tried, .. } = *self;
         let (sending, upload) = self.upload();
@@ -180,10 +190,14 @@ impl Attempt<'_> {
         let mut pump = Pump::new(self.down, up, wire.clone(), self.timer, self.plan.limits(), upload);
         let sent_at = plan.core.clock.now();
         let verdict = await_answer(plan, &mut pump).await;
+        // A pooled connection that ends without a word may have been dead before: nothing is proven against the endpoint.
+        let stale = matches!(verdict, Verdict::Failed(Failure::Broken)) && !pump.heard() && origin != Origin::Fresh;
+        if stale && origin == (Origin::Pooled { may_resend: true }) {
+            return Conversation::Stale;
+        }
         let failure = match &verdict {
             Verdict::Answer { busy: true, .. } => Some(Failure::Busy),
             Verdict::Answer { status, .. } => plan.counts(*status).then_some(Failure::Status(*status)),
-            Verdict::Failed(Failure::Broken) if may_be_stale && !pump.heard() => return Conversation::Stale,
             Verdict::Failed(failure) => Some(*failure),
             Verdict::Stopped(_) => None,
         };
@@ -195,7 +209,7 @@ impl Attempt<'_> {
                 drop(pump);
                 plan.core.observe.tried(lease, failure.label());
                 self.record.tried(lease, failure.label());
-                if plan.blames(failure) {
+                if plan.blames(failure) && !stale {
                     plan.blame(lease);
                 }
                 return Ended(Tried::Failed(failure));
@@ -210,16 +224,16 @@ impl Attempt<'_> {
                 Ended(stopped(&event))
             }
             Verdict::Answer { head, status, busy } => {
-                if plan.blames(Failure::Status(status)) {
-                    plan.blame(lease);
-                } else if !busy {
-                    plan.credit(lease);
+                match failure.unwrap_or(Failure::Status(status)) {
+                    Failure::Busy => {}
+                    failure if plan.blames(failure) => plan.blame(lease),
+                    _ => plan.credit(lease),
                 }
                 let label = if busy { "busy" } else { "answered" };
                 plan.core.observe.tried(lease, label);
                 self.record.tried(lease, label);
                 self.record.answered(status, plan.core.clock.now().since(sent_at));
-                if plan.core.is_draining() {
+                if plan.core.is_draining() || ends_with_connection(&head, plan.head) {
                     pump.down.close_afterwards();
                 }
                 let after = deliver(plan, lease, pump, head).await;
@@ -276,7 +290,7 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
     }
     let event = pump.next().await;
     match event {
-        Event::Delivered if tunnel => After::Close,
+        Event::Delivered if tunnel => After::Linger,
         Event::Delivered => {
             let wire = pump.up_wire.clone();
             let whole = pump.down.body_done();
@@ -288,11 +302,7 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
                     plan.core.idle.put(lease.address(), Connection { stream, wire }, plan.core.clock.now(), idle);
                 }
             }
-            match (whole, reusable) {
-                (false, _) => After::Linger,
-                (true, true) => After::Reuse,
-                (true, false) => After::Close,
-            }
+            if whole && reusable { After::Reuse } else { After::Linger }
         }
         // The answer cannot be completed: the client sees the connection end before the answer's length is reached, or
         // before its last chunk.

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::BytesMut;
 use weir_snapshot::TrustedProxies;
 
 use crate::head::{Head, Kind, list};
@@ -50,8 +51,8 @@ impl Client {
     }
 
     /// Appends the four forwarding fields to a request head that is being written.
-    pub(crate) fn describe(&self, head: &Head, out: &mut impl Extend<u8>) {
-        let mut put = |bytes: &[u8]| out.extend(bytes.iter().copied());
+    pub(crate) fn describe(&self, head: &Head, out: &mut BytesMut) {
+        let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
         let peer = self.peer.ip().to_canonical().to_string();
         let earlier = |kind: Kind| if self.peer_is_trusted { joined(head, kind) } else { None };
 
@@ -62,12 +63,15 @@ impl Client {
         }
         put(peer.as_bytes());
         put(b"\r\nX-Forwarded-Proto: ");
-        put(&earlier(Kind::ForwardedProto).unwrap_or_else(|| b"http".to_vec()));
+        match earlier(Kind::ForwardedProto) {
+            Some(earlier) => put(&earlier),
+            None => put(b"http"),
+        }
         put(b"\r\n");
-        let host = earlier(Kind::ForwardedHost).or_else(|| head.host().map(|host| host.as_bytes().to_vec()));
-        if let Some(host) = host {
+        let earlier_host = earlier(Kind::ForwardedHost);
+        if let Some(host) = earlier_host.as_deref().or(head.host().map(str::as_bytes)) {
             put(b"X-Forwarded-Host: ");
-            put(&host);
+            put(host);
             put(b"\r\n");
         }
         put(b"Forwarded: ");
@@ -77,12 +81,17 @@ impl Client {
         }
         // RFC 7239 §6: an IPv6 address is bracketed, and quoted because of its colons; so is a host with a port.
         if self.peer.ip().to_canonical().is_ipv6() {
-            put(format!("for=\"[{peer}]\"").as_bytes());
+            for part in ["for=\"[", &peer, "]\""] {
+                put(part.as_bytes());
+            }
         } else {
-            put(format!("for={peer}").as_bytes());
+            put(b"for=");
+            put(peer.as_bytes());
         }
         if let Some(host) = head.host() {
-            put(format!(";host=\"{host}\"").as_bytes());
+            for part in [";host=\"", host, "\""] {
+                put(part.as_bytes());
+            }
         }
         put(b";proto=http\r\n");
     }

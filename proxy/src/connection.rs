@@ -17,7 +17,7 @@ use pingora_core::protocols::Stream;
 use tokio::io::ReadBuf;
 use weir_snapshot::ListenerSettings;
 
-use crate::access_log;
+use crate::access_log::{self, Traffic};
 use crate::core::Core;
 use crate::downstream::Downstream;
 use crate::exchange::{After, Exchange};
@@ -50,6 +50,11 @@ pub(crate) async fn serve(core: Arc<Core>, listener: Arc<ListenerSettings>, io: 
             Next::Over => return,
             Next::Refused(refusal) => {
                 core.observe.refused(refusal);
+                let mut record = Record::new(timer.now());
+                record.client = Some(peer.ip().to_canonical());
+                record.refused(refusal);
+                let traffic = Traffic { bytes_in: 0, bytes_out: refusal.body().len() as u64 };
+                finished(&core, None, &record, traffic);
                 handle.push(&refusal.last_answer());
                 if drained(&handle, &mut timer, listener.write_timeout.duration()).await {
                     linger(&handle, &mut timer, closing.as_mut()).await;
@@ -72,7 +77,8 @@ pub(crate) async fn serve(core: Arc<Core>, listener: Arc<ListenerSettings>, io: 
         };
         // Boxed, so that an idle connection does not carry the room that an exchange needs.
         let after = Box::pin(exchange.run(peer)).await;
-        finished(&core, &head, &record, &down);
+        let traffic = Traffic { bytes_in: down.bytes_in, bytes_out: down.bytes_out };
+        finished(&core, Some(&head), &record, traffic);
         drop(record);
         match after {
             After::Reuse => match down.release().await {
@@ -89,12 +95,12 @@ pub(crate) async fn serve(core: Arc<Core>, listener: Arc<ListenerSettings>, io: 
     }
 }
 
-fn finished(core: &Core, head: &Head, record: &Record, down: &Downstream) {
+fn finished(core: &Core, head: Option<&Head>, record: &Record, traffic: Traffic) {
     let total = core.clock.now().since(record.arrived);
     core.observe.finished(record, total);
     if let Some(log) = &core.access_log {
         #[expect(clippy::disallowed_methods, reason = "the access log is what wall time is for")]
-        let line = access_log::line(head, record, down, total, SystemTime::now());
+        let line = access_log::line(head, record, traffic, total, SystemTime::now());
         if !log.write(line) {
             core.observe.log_line_dropped();
         }

@@ -64,7 +64,11 @@ impl RequestIds {
 
     fn next(&self) -> String {
         let count = self.count.fetch_add(1, Relaxed);
-        format!("{:016x}{:016x}", mixed(self.seed ^ count), mixed(self.seed.rotate_left(32).wrapping_add(count)))
+        let halves = [mixed(self.seed ^ count), mixed(self.seed.rotate_left(32).wrapping_add(count))];
+        let nibbles = halves.iter().flat_map(|half| (0..16).rev().map(move |place| half >> (place * 4) & 0xf));
+        let mut id = String::with_capacity(32);
+        id.extend(nibbles.filter_map(|nibble| char::from_digit(u32::try_from(nibble).ok()?, 16)));
+        id
     }
 }
 

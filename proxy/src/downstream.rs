@@ -28,7 +28,8 @@ pub(crate) struct Downstream {
 
 /// Finishes a future that never waits.
 fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    match pin!(future).poll(&mut Context::from_waker(std::task::Waker::noop())) {
+    // The library's timeouts ask for the task's budget, which many pipelined requests in one go use up.
+    match pin!(tokio::task::unconstrained(future)).poll(&mut Context::from_waker(std::task::Waker::noop())) {
         Poll::Ready(outcome) => outcome,
         Poll::Pending => Error::e_explain(ErrorType::InternalError, "a write over an elastic wire waited"),
     }
@@ -47,6 +48,7 @@ impl Downstream {
             Framing::Chunked => behind.len(),
         };
         let later = behind.split_off(of_body);
+        wire.check_chunks((head.framing == Framing::Chunked).then_some(&*behind));
         let mut session = HttpSession::new(stream);
         session.set_pipelining_enabled(true);
         session.set_read_timeout(None);
@@ -64,7 +66,13 @@ impl Downstream {
 
     /// The next piece of the request body; `None` at its end.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        if self.wire.has_broken_chunks() {
+            return Poll::Ready(Error::e_explain(ErrorType::InvalidHTTPHeader, "broken chunked framing"));
+        }
         let piece = pin!(self.session.read_body_bytes()).poll(cx);
+        if matches!(piece, Poll::Ready(Err(_))) && self.wire.has_broken_chunks() {
+            return self.poll_body(cx);
+        }
         if let Poll::Ready(Ok(Some(bytes))) = &piece {
             self.bytes_in += bytes.len() as u64;
         }
@@ -84,7 +92,8 @@ impl Downstream {
 
     /// Asks for the body of a client that waits to be asked.
     pub(crate) fn ask_for_body(&mut self) -> Result<()> {
-        at_once(self.session.write_continue_response())
+        let head = ResponseHeader::build(100, Some(0))?;
+        self.write_head(Box::new(head))
     }
 
     /// Ends the connection after this exchange.
@@ -94,6 +103,13 @@ impl Downstream {
 
     /// Writes an answer head; an interim one may be followed by more.
     pub(crate) fn write_head(&mut self, head: Box<ResponseHeader>) -> Result<()> {
+        let interim = head.status.is_informational() && head.status != 101;
+        // A final answer before the body's end costs the connection; 100 is there to get the body.
+        self.session.set_close_on_response_before_downstream_finish(!interim);
+        if head.status == 101 {
+            // What follows is no HTTP.
+            self.wire.check_chunks(None);
+        }
         at_once(self.session.write_response_header(head))
     }
 

@@ -32,10 +32,10 @@ use crate::timer::Timer;
 pub(crate) enum After {
     /// It may serve another request.
     Reuse,
-    /// It ends.
+    /// It ends at once: there is no whole answer to be lost.
     Close,
-    /// It ends, but the client is still sending: what it sends is read and dropped for a while, so that the answer is
-    /// not lost to a reset.
+    /// It ends, but the client may still be sending: what it sends is read and dropped for a while, so that the answer
+    /// is not lost to a reset.
     Linger,
 }
 
@@ -112,6 +112,8 @@ impl Exchange<'_> {
         let snapshot = self.core.reader.load();
         let client = Client::of(peer, self.head, &self.core.trusted_proxies);
         self.record.client = Some(client.address);
+        let id = self.core.request_ids.of(self.head);
+        self.record.id.clone_from(&id);
         let Some(path) = normalised(self.head.path()) else {
             self.down.close_afterwards();
             return self.refuse(Refusal::BadRequest(Fault::EscapesRoot)).await;
@@ -121,8 +123,6 @@ impl Exchange<'_> {
         };
         self.record.route = Some(route.clone());
         route.budget.deposit(self.record.arrived);
-        let id = self.core.request_ids.of(self.head);
-        self.record.id.clone_from(&id);
         if matches!(self.head.framing, Framing::Length(length) if length > route.settings.max_body.get()) {
             return self.refuse(Refusal::BodyTooLarge).await;
         }
@@ -150,7 +150,7 @@ impl Exchange<'_> {
             return Err(self.gone());
         }
         if !fits {
-            self.core.observe.body("streamed");
+            self.core.observe.body_streamed();
             return Ok((held, true));
         }
         let mut since = self.timer.now();
@@ -176,7 +176,7 @@ impl Exchange<'_> {
                         return Err(self.refuse_and_close(Refusal::BodyTooLarge).await);
                     }
                     if !held.reserve(held.len()) {
-                        self.core.observe.body("streamed");
+                        self.core.observe.body_streamed();
                         return Ok((held, !self.down.body_done()));
                     }
                     since = self.timer.now();
@@ -190,7 +190,7 @@ impl Exchange<'_> {
             }
         }
         held.finish();
-        self.core.observe.body("held");
+        self.core.observe.body_held();
         Ok((held, false))
     }
 
@@ -262,10 +262,10 @@ impl Exchange<'_> {
             Poll::Pending => timer.poll(cx, deadline).map(|()| false),
         })
         .await;
-        match (written, whole) {
-            (true, false) => After::Linger,
-            (true, true) if self.down.keeps_alive() => After::Reuse,
-            _ => After::Close,
+        match written {
+            true if whole && self.down.keeps_alive() => After::Reuse,
+            true => After::Linger,
+            false => After::Close,
         }
     }
 

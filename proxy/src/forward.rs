@@ -72,13 +72,14 @@ pub(crate) fn request_head(head: &Head, client: &Client, id: &str, endpoint: &st
 
 /// Makes an endpoint's answer head one of ours: one hop's fields out, version 1.1, framed for this client.
 ///
-/// `None` when the answer has a transfer coding other than `chunked`, which cannot be passed on.
+/// `None` when the answer has a transfer coding other than one `chunked`, which cannot be passed on.
 pub(crate) fn answer_head(answer: &ResponseHeader, request: &Head) -> Option<Box<ResponseHeader>> {
     let mut out = Box::new(answer.clone());
     out.set_version(http::Version::HTTP_11);
     let status = out.status.as_u16();
-    let coding = answer.headers.get(http::header::TRANSFER_ENCODING);
-    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+    let mut codings = answer.headers.get_all(http::header::TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() {
         return None;
     }
     if status != 101 {
@@ -94,14 +95,36 @@ pub(crate) fn answer_head(answer: &ResponseHeader, request: &Head) -> Option<Box
         out.remove_header(name);
     }
     out.remove_header(&http::header::TRANSFER_ENCODING);
+    if let Some(length) = repeated_length(&out) {
+        out.insert_header(http::header::CONTENT_LENGTH, length).ok()?;
+    }
     let has_length = out.headers.contains_key(http::header::CONTENT_LENGTH);
-    let bodiless = request.is_head() || matches!(status, 100..=199 | 204 | 304);
+    let bodiless = is_bodiless(status, request);
     if status == 204 || status < 200 {
         out.remove_header(&http::header::CONTENT_LENGTH);
     }
-    // To a client of 1.0 a body without a length ends with the connection.
     if !has_length && !bodiless && request.is_11 {
         out.insert_header(http::header::TRANSFER_ENCODING, "chunked").ok()?;
     }
     Some(out)
+}
+
+/// The length that an answer says more than once; the library has made sure that all say the same. Passed on as it is,
+/// `5, 5` is a length to some readers and none to others.
+fn repeated_length(answer: &ResponseHeader) -> Option<Vec<u8>> {
+    let mut lengths = answer.headers.get_all(http::header::CONTENT_LENGTH).iter();
+    let first = lengths.next()?.as_bytes();
+    let repeated = lengths.next().is_some() || first.contains(&b',');
+    repeated.then(|| list(first).next().unwrap_or_default().to_vec())
+}
+
+fn is_bodiless(status: u16, request: &Head) -> bool {
+    request.is_head() || matches!(status, 100..=199 | 204 | 304)
+}
+
+/// Whether the body of an answer that [`answer_head`] made ends with the connection: to a client of 1.0, without a
+/// length.
+pub(crate) fn ends_with_connection(answer: &ResponseHeader, request: &Head) -> bool {
+    let has_length = answer.headers.contains_key(http::header::CONTENT_LENGTH);
+    !request.is_11 && !has_length && !is_bodiless(answer.status.as_u16(), request)
 }

@@ -140,9 +140,18 @@ pub(crate) fn read(buf: &mut BytesMut, scanned: &mut usize, limits: &ListenerSet
             Err(refusal) => Read::Refused(refusal),
         },
         Ok(None) if buf.len() > max => Read::Refused(too_large(buf, limits)),
-        Ok(None) => Read::More,
+        Ok(None) => match first_line_is_sound(buf, limits) {
+            Ok(()) => Read::More,
+            Err(refusal) => Read::Refused(refusal),
+        },
         Err(fault) => Read::Refused(Refusal::BadRequest(fault)),
     }
+}
+
+/// Refuses what will never be a head as soon as its first line is there: a client that speaks HTTP/0.9 sends no more.
+fn first_line_is_sound(buf: &[u8], limits: &ListenerSettings) -> Result<(), Refusal> {
+    let Some(end) = memchr::memchr(b'\r', buf).filter(|&end| end + 1 < buf.len()) else { return Ok(()) };
+    target::request_line(buf, 0..end, limits.max_target.get()).map(drop)
 }
 
 /// Which limit a head that is too large has passed: a target that alone exceeds its own is 414.
@@ -180,7 +189,7 @@ fn end_of_head(buf: &[u8], scanned: &mut usize) -> Result<Option<usize>, Fault> 
 }
 
 /// RFC 9110 §5.6.2 `tchar`.
-const fn is_token(byte: u8) -> bool {
+pub(crate) const fn is_token(byte: u8) -> bool {
     matches!(
         byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
@@ -415,7 +424,10 @@ impl Head {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         if self.upgrade {
-            out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: any\r\n");
+            let close: &[u8] = if self.close { b"close, " } else { b"" };
+            out.extend_from_slice(b"Connection: ");
+            out.extend_from_slice(close);
+            out.extend_from_slice(b"upgrade\r\nUpgrade: any\r\n");
         } else if self.close {
             out.extend_from_slice(b"Connection: close\r\n");
         } else if self.keep_alive {

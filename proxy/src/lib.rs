@@ -6,6 +6,7 @@
 mod access_log;
 mod attempt;
 mod body;
+mod chunked;
 mod client;
 mod connection;
 mod core;
@@ -26,5 +27,5 @@ mod timer;
 mod wire;
 
 pub use access_log::AccessLog;
-pub use observe::{METRICS, SECONDS, describe as describe_metrics};
+pub use observe::{METRICS, Metric, SECONDS, describe as describe_metrics};
 pub use proxy::{BindError, Proxy, ProxyParts};

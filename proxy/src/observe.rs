@@ -4,11 +4,11 @@
 //! client cannot make a series. Handles are looked up once per route and endpoint and kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
-use weir_snapshot::{Lease, Route, Transition};
+use weir_snapshot::{Lease, Live, Route, Transition};
 
 use crate::exchange::CLIENT_GONE;
 use crate::record::Record;
@@ -19,45 +19,76 @@ use crate::retry::Failure;
 pub const SECONDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// Every metric of the proxy: name, kind, help. Also what `docs/reference/metrics.md` lists.
-pub const METRICS: [(&str, &str, &str); 15] = [
+/// One metric: name, kind, labels, help.
+pub type Metric = (&'static str, &'static str, &'static [&'static str], &'static str);
+
+/// Every metric of the proxy. Also what `docs/reference/metrics.md` lists.
+pub const METRICS: [Metric; 15] = [
     (
         "weir_requests_total",
         "counter",
-        "Exchanges by route, service and class of the answer's status (499: the client left first).",
+        &["route", "service", "code"],
+        "Exchanges by class of the answer's status; 499: the client left first.",
     ),
-    ("weir_request_seconds", "histogram", "From a request's head to its answer's last byte, by route and service."),
-    ("weir_tries_total", "counter", "Tries at endpoints by service, endpoint and outcome."),
-    ("weir_retries_total", "counter", "Exchanges that went on to another endpoint, by route, service and reason."),
-    ("weir_retry_budget_empty_total", "counter", "Retries that the budget did not allow, by route and service."),
-    ("weir_refusals_total", "counter", "Answers that weir gave by itself, by reason."),
-    ("weir_ejections_total", "counter", "Endpoints taken out, by service, endpoint and cause (exchange or probe)."),
+    (
+        "weir_request_seconds",
+        "histogram",
+        &["route", "service"],
+        "From a request's head to its answer's last byte, or to the client's leaving.",
+    ),
+    ("weir_tries_total", "counter", &["service", "endpoint", "outcome"], "Tries at endpoints and how they ended."),
+    (
+        "weir_retries_total",
+        "counter",
+        &["route", "service", "reason"],
+        "Exchanges that went on to another endpoint, by how the try before failed.",
+    ),
+    (
+        "weir_retry_budget_empty_total",
+        "counter",
+        &["route", "service"],
+        "Retries that the rules allowed and the budget did not.",
+    ),
+    ("weir_refusals_total", "counter", &["reason"], "Answers that weir gave by itself."),
+    (
+        "weir_ejections_total",
+        "counter",
+        &["service", "endpoint", "cause"],
+        "Times that an endpoint was ejected, by whose failure it was that did it.",
+    ),
     (
         "weir_answers_cut_total",
         "counter",
-        "Answers that broke off after their head was passed on, by service and endpoint.",
+        &["service", "endpoint"],
+        "Answers that broke off after their head was passed on.",
     ),
     (
         "weir_endpoint_connections_total",
         "counter",
-        "Connections to endpoints by service, endpoint and kind (new, reused, stale).",
+        &["service", "endpoint", "kind"],
+        "Connections to endpoints: opened, taken from the pool, or found dead there.",
     ),
     (
         "weir_request_bodies_total",
         "counter",
-        "Request bodies by mode: held whole, which can be sent again, or streamed.",
+        &["mode"],
+        "Request bodies: held whole, which can be sent again, or streamed.",
     ),
-    ("weir_body_memory_bytes", "gauge", "Memory that held request bodies take."),
-    ("weir_connections", "gauge", "Open client connections by listener."),
-    ("weir_connections_total", "counter", "Client connections accepted, by listener."),
-    ("weir_accept_errors_total", "counter", "Connections that could not be accepted, by listener and reason."),
-    ("weir_access_log_dropped_total", "counter", "Lines of the access log dropped because the disk was slower."),
+    ("weir_body_memory_bytes", "gauge", &[], "Memory that held request bodies take."),
+    ("weir_connections", "gauge", &["listener"], "Open client connections."),
+    ("weir_connections_total", "counter", &["listener"], "Client connections accepted."),
+    ("weir_accept_errors_total", "counter", &["listener", "reason"], "Connections that could not be accepted."),
+    (
+        "weir_access_log_dropped_total",
+        "counter",
+        &[],
+        "Lines of the access log dropped because whatever takes them was slower.",
+    ),
 ];
 
 /// Registers the help texts with the recorder.
-#[expect(clippy::disallowed_macros, reason = "this is the file that writes metrics")]
 pub fn describe() {
-    for (name, kind, help) in METRICS {
+    for (name, kind, _, help) in METRICS {
         match kind {
             "counter" => metrics::describe_counter!(name, help),
             "gauge" => metrics::describe_gauge!(name, help),
@@ -70,7 +101,10 @@ pub fn describe() {
 #[derive(Default)]
 pub(crate) struct Observe {
     routes: RwLock<HashMap<Arc<str>, Arc<RouteMetrics>>>,
+    endpoints: RwLock<HashMap<usize, KnownEndpoint>>,
     counters: RwLock<HashMap<CounterKey, Counter>>,
+    held: OnceLock<Counter>,
+    streamed: OnceLock<Counter>,
 }
 
 type CounterKey = (&'static str, Arc<str>, Arc<str>, &'static str);
@@ -80,6 +114,36 @@ struct RouteMetrics {
     classes: [Counter; 6],
     gone: Counter,
     seconds: Histogram,
+}
+
+/// An endpoint's shared state, held so that its address stays its own, and its metrics.
+type KnownEndpoint = (Arc<Live>, Arc<EndpointMetrics>);
+
+struct EndpointMetrics {
+    tries: [Counter; OUTCOMES.len()],
+    connections: [Counter; KINDS.len()],
+    cut: Counter,
+    ejections: Counter,
+}
+
+/// How a try ends: an answer, a refusal to work, the client's leaving, or a failure.
+const OUTCOMES: [&str; 9] =
+    ["answered", "busy", "stopped", "connect", "connect_timeout", "broken", "timeout", "bad_answer", "status"];
+
+/// Where a connection to an endpoint came from; `stale` is one that was reused and turned out dead.
+const KINDS: [&str; 3] = ["new", "reused", "stale"];
+
+#[expect(clippy::disallowed_macros, reason = "this is the file that writes metrics")]
+impl EndpointMetrics {
+    fn new(service: &str, endpoint: &str) -> Self {
+        let of = |name: &'static str, label: &'static str, value: &'static str| metrics::counter!(name, "service" => service.to_owned(), "endpoint" => endpoint.to_owned(), label => value);
+        Self {
+            tries: OUTCOMES.map(|outcome| of("weir_tries_total", "outcome", outcome)),
+            connections: KINDS.map(|kind| of("weir_endpoint_connections_total", "kind", kind)),
+            cut: metrics::counter!("weir_answers_cut_total", "service" => service.to_owned(), "endpoint" => endpoint.to_owned()),
+            ejections: of("weir_ejections_total", "cause", "exchange"),
+        }
+    }
 }
 
 /// The classes of `weir_requests_total{code}`: bounded, whatever endpoints answer.
@@ -127,27 +191,46 @@ impl Observe {
         })
     }
 
-    fn of_endpoint(&self, name: &'static str, lease: &Lease, label: &'static str, value: &'static str) {
-        let (service, endpoint) = (lease.pool().service(), &lease.member().label);
-        self.counter((name, service.clone(), endpoint.clone(), value), || {
-            metrics::counter!(name, "service" => service.to_string(), "endpoint" => endpoint.to_string(), label => value)
+    fn endpoint(&self, lease: &Lease) -> Arc<EndpointMetrics> {
+        let live = &lease.member().live;
+        // The address of what all snapshots share of an endpoint: one look-up without hashing names. The map keeps it
+        // alive, so no other endpoint can come to have this address.
+        let key = Arc::as_ptr(live).addr();
+        let known =
+            self.endpoints.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(|(_, known)| known.clone());
+        known.unwrap_or_else(|| {
+            let made = Arc::new(EndpointMetrics::new(lease.pool().service(), &lease.member().label));
+            let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
+            endpoints.insert(key, (live.clone(), made.clone()));
+            made
         })
-        .increment(1);
     }
 
-    /// A try ended: `answered`, `busy`, `stopped` by the client, or the failure's label.
+    /// Forgets the endpoints that nobody else knows any more.
+    pub(crate) fn sweep(&self) {
+        let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
+        endpoints.retain(|_, (live, _)| Arc::strong_count(live) > 1);
+    }
+
+    /// A try ended: one of [`OUTCOMES`].
     pub(crate) fn tried(&self, lease: &Lease, outcome: &'static str) {
-        self.of_endpoint("weir_tries_total", lease, "outcome", outcome);
+        let metrics = self.endpoint(lease);
+        if let Some((_, counter)) = OUTCOMES.iter().zip(&metrics.tries).find(|(known, _)| **known == outcome) {
+            counter.increment(1);
+        }
     }
 
-    /// A connection to an endpoint was `new`, `reused`, or found `stale`.
+    /// A connection to an endpoint: one of [`KINDS`].
     pub(crate) fn connected(&self, lease: &Lease, kind: &'static str) {
-        self.of_endpoint("weir_endpoint_connections_total", lease, "kind", kind);
+        let metrics = self.endpoint(lease);
+        if let Some((_, counter)) = KINDS.iter().zip(&metrics.connections).find(|(known, _)| **known == kind) {
+            counter.increment(1);
+        }
     }
 
     /// An answer broke off after its head had gone to the client.
     pub(crate) fn cut(&self, lease: &Lease) {
-        self.of_endpoint("weir_answers_cut_total", lease, "side", "endpoint");
+        self.endpoint(lease).cut.increment(1);
     }
 
     /// An exchange changed an endpoint's verdict.
@@ -156,7 +239,7 @@ impl Observe {
         match transition {
             Transition::Ejected { failures } => {
                 tracing::warn!(%service, %endpoint, failures, "endpoint ejected: exchanges with it fail");
-                self.of_endpoint("weir_ejections_total", lease, "cause", "exchange");
+                self.endpoint(lease).ejections.increment(1);
             }
             Transition::Restored => tracing::info!(%service, %endpoint, "endpoint restored by an exchange"),
         }
@@ -185,13 +268,14 @@ impl Observe {
         metrics::counter!("weir_refusals_total", "reason" => refusal.label()).increment(1);
     }
 
-    /// A request body was `held` whole or `streamed`.
-    pub(crate) fn body(&self, mode: &'static str) {
-        self.counter(
-            ("weir_request_bodies_total", "".into(), "".into(), mode),
-            || metrics::counter!("weir_request_bodies_total", "mode" => mode),
-        )
-        .increment(1);
+    /// A request body was held whole.
+    pub(crate) fn body_held(&self) {
+        self.held.get_or_init(|| metrics::counter!("weir_request_bodies_total", "mode" => "held")).increment(1);
+    }
+
+    /// A request body is passed on as it comes.
+    pub(crate) fn body_streamed(&self) {
+        self.streamed.get_or_init(|| metrics::counter!("weir_request_bodies_total", "mode" => "streamed")).increment(1);
     }
 
     /// A line of the access log was dropped.

@@ -110,6 +110,7 @@ impl Proxy {
                 let known: std::collections::HashSet<SocketAddr> =
                     snapshot.pools.iter().flat_map(|pool| pool.members()).map(|member| member.address).collect();
                 core.idle.sweep(core.clock.now(), |address| known.contains(address));
+                core.observe.sweep();
             }
         });
     }
@@ -138,10 +139,10 @@ impl Proxy {
         self.core.observe.body_memory(self.core.body_budget.used());
     }
 
-    /// Writes what the access log has queued, once the exchanges are over.
-    pub fn finish(self) {
-        if let Some(log) = Arc::into_inner(self.core).and_then(|core| core.access_log) {
-            log.finish();
+    /// Waits until what the access log has queued is written, for two seconds at most. Blocks the thread.
+    pub fn finish(&self) {
+        if let Some(log) = &self.core.access_log {
+            log.flush();
         }
     }
 }

@@ -3,8 +3,8 @@
 //! In: a client, a connection to an endpoint that the request head was written to, and the body to send. Out: an
 //! [`Event`] when something happens that the exchange must decide on. Cost: no task, no channel, no allocation per piece.
 //!
-//! Each step polls, in this order: what the client has not taken, the endpoint's answer, what the endpoint has not
-//! taken, the request body, the client's leaving. A side whose backlog is not empty is given nothing more, which is the
+//! Each step polls, in this order: the endpoint's answer, what the client has not taken, the request body, what the
+//! endpoint has not taken, the client's leaving. A side with more than a few KiB of backlog is given nothing more, which is the
 //! back-pressure; a write error towards the endpoint is remembered but not acted on, because an answer may be on its
 //! way all the same. All futures polled here may be dropped and made anew (ADR 2 has the table).
 
@@ -22,7 +22,7 @@ use weir_snapshot::{Millis, Moment};
 use crate::downstream::Downstream;
 use crate::forward::Sending;
 use crate::timer::Timer;
-use crate::wire::Handle;
+use crate::wire::{GATHER, Handle};
 
 /// What the exchange must decide on.
 #[derive(Debug)]
@@ -94,17 +94,18 @@ enum Answer {
     Done,
 }
 
-/// A wait that progress renews: since when, and the backlog at that time.
+/// A wait that progress renews: since when, and how many bytes had been sent by then.
 #[derive(Clone, Copy, Debug, Default)]
-struct Wait(Option<(Moment, usize)>);
+struct Wait(Option<(Moment, u64)>);
 
 impl Wait {
-    /// Notes that the wait goes on with this backlog; less of it than before is progress.
-    fn on(&mut self, now: Moment, backlog: usize) -> Moment {
+    /// Since when it goes on, given what has been sent so far. Not the backlog: that of a slow reader who is given the
+    /// next piece as soon as there is room is never smaller than it was.
+    fn on(&mut self, now: Moment, sent: u64) -> Moment {
         match self.0 {
-            Some((since, before)) if backlog >= before => since,
+            Some((since, before)) if sent == before => since,
             _ => {
-                self.0 = Some((now, backlog));
+                self.0 = Some((now, sent));
                 now
             }
         }
@@ -150,7 +151,9 @@ impl<'a> Pump<'a> {
     ) -> Self {
         let received_before = up_wire.received();
         let (waits, state) = (Waits::default(), Answer::Head);
-        Self { down, up, up_wire, timer, limits, upload, uploaded: false, state, waits, received_before }
+        // An answer may be whole before the first look at an upload of nothing.
+        let uploaded = upload.pieces.is_empty() && !upload.streams;
+        Self { down, up, up_wire, timer, limits, upload, uploaded, state, waits, received_before }
     }
 
     /// The head that [`Event::Head`] announced.
@@ -198,7 +201,9 @@ impl<'a> Pump<'a> {
 
     /// Ends the try; the endpoint's session if it is in a state to be used again.
     pub(crate) fn into_clean(self) -> Option<HttpSession> {
-        let sent = self.uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
+        // The answer may be read before anybody asked for the piece behind the last one.
+        let uploaded = self.uploaded || (!self.upload.streams && self.upload.pieces.is_empty());
+        let sent = uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
         (self.state == Answer::Done && sent).then_some(self.up)
     }
 
@@ -209,25 +214,29 @@ impl<'a> Pump<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            let down_clear = match self.down.wire.poll_drained(cx) {
-                Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
-                Poll::Pending => false,
-            };
-            if down_clear && self.state == Answer::Done {
-                return Poll::Ready(Event::Delivered);
-            }
             let mut moved = false;
-            if down_clear && let Poll::Ready(step) = self.poll_answer(cx) {
+            // Read before drain: a head and the body that is already there leave in one system call.
+            if self.down.wire.backlog() <= GATHER
+                && let Poll::Ready(step) = self.poll_answer(cx)
+            {
                 match step {
                     Some(event) => return Poll::Ready(event),
                     None => moved = true,
                 }
             }
-            // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
-            let up_clear = self.up_wire.poll_drained(cx).is_ready();
-            if up_clear
-                && !self.uploaded
+            // A side that was too full to be given more and no longer is must be asked again: nothing else wakes us.
+            let down_full = self.down.wire.backlog() > GATHER;
+            let down_clear = match self.down.wire.poll_drained(cx) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
+                Poll::Pending => false,
+            };
+            moved |= down_full && self.down.wire.backlog() <= GATHER;
+            if down_clear && self.state == Answer::Done && !self.owes_the_endpoint(cx) {
+                return Poll::Ready(Event::Delivered);
+            }
+            if !self.uploaded
+                && self.up_wire.backlog() <= GATHER
                 && let Poll::Ready(step) = self.poll_upload(cx)
             {
                 match step {
@@ -235,14 +244,24 @@ impl<'a> Pump<'a> {
                     None => moved = true,
                 }
             }
+            // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
+            let up_full = self.up_wire.backlog() > GATHER;
+            let up_clear = self.up_wire.poll_drained(cx).is_ready();
+            moved |= up_full && self.up_wire.backlog() <= GATHER;
             if moved {
                 continue;
             }
-            if self.state != Answer::Tunnel && self.down.poll_gone(cx).is_ready() {
+            if !self.up.was_upgraded() && self.down.poll_gone(cx).is_ready() {
                 return Poll::Ready(Event::ClientGone);
             }
             return self.poll_deadlines(cx, down_clear, up_clear);
         }
+    }
+
+    /// Whether a tunnel that the client has ended still holds bytes of it.
+    fn owes_the_endpoint(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended_tunnel = self.up.was_upgraded() && self.uploaded;
+        ended_tunnel && self.up_wire.poll_drained(cx).is_pending()
     }
 
     /// The next piece of the answer, passed on.
@@ -284,6 +303,11 @@ impl<'a> Pump<'a> {
         }
         if let Some(piece) = self.upload.pieces.pop_front() {
             self.send(cx, &piece);
+            // Ended with its last piece, not a step later: the answer may come in between, and a connection whose
+            // request counts as unfinished is not used again.
+            if self.upload.pieces.is_empty() && !self.upload.streams {
+                self.end_upload();
+            }
             return Poll::Ready(None);
         }
         if self.upload.streams {
@@ -298,6 +322,9 @@ impl<'a> Pump<'a> {
                         return Poll::Ready(Some(Event::BodyTooLarge));
                     }
                     self.send(cx, &piece);
+                    if self.state != Answer::Tunnel && self.down.body_done() {
+                        self.end_upload();
+                    }
                     return Poll::Ready(None);
                 }
                 Ok(None) if self.state == Answer::Tunnel => {
@@ -310,14 +337,23 @@ impl<'a> Pump<'a> {
                 Err(error) => return Poll::Ready(Some(bad_or_gone(&error))),
             }
         }
+        self.end_upload();
+        Poll::Ready(None)
+    }
+
+    fn end_upload(&mut self) {
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(b"0\r\n\r\n");
         }
         self.uploaded = true;
-        Poll::Ready(None)
     }
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
+        if piece.is_empty() {
+            // The library yields one when a read ends between two chunks. A chunk of no bytes would end the body, and
+            // the rest of it would be the endpoint's next request.
+            return;
+        }
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(format!("{:x}\r\n", piece.len()).as_bytes());
             self.up_wire.send(cx, piece);
@@ -341,7 +377,7 @@ impl<'a> Pump<'a> {
             self.waits.client_write.over();
         } else {
             consider(
-                self.waits.client_write.on(now, self.down.wire.backlog()),
+                self.waits.client_write.on(now, self.down.wire.sent()),
                 self.limits.client_write,
                 Late::ClientWrite,
             );
@@ -349,7 +385,7 @@ impl<'a> Pump<'a> {
         if up_clear {
             self.waits.endpoint_write.over();
         } else {
-            let since = self.waits.endpoint_write.on(now, self.up_wire.backlog());
+            let since = self.waits.endpoint_write.on(now, self.up_wire.sent());
             consider(since, self.limits.endpoint_write, Late::EndpointWrite);
         }
         let awaits_client = up_clear && self.upload.streams && !self.uploaded && !self.up_wire.is_dead();

@@ -7,14 +7,14 @@
 //! Why: the library's sessions take `&mut self` for both directions and their writes are not cancel-safe, so "send the
 //! body and watch for the answer" cannot be said with them: an endpoint that answers before it has read, and a client
 //! that does not read before it has sent, wait for each other for ever. With writes that return at once one poll
-//! function drives both directions. Whoever writes hands over the next piece only when [`Handle::backlog`] is 0, so the
-//! backlog is one piece. A head and the body behind it leave in one system call.
+//! function drives both directions. Whoever writes hands over the next piece only when [`Handle::backlog`] is at most
+//! [`GATHER`], so the backlog is that and one piece. A head and the body behind it leave in one system call.
 
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -24,8 +24,10 @@ use pingora_core::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::chunked::Chunked;
+
 /// Writes up to this size wait for the next write or flush, so that a head leaves together with what follows it.
-const GATHER: usize = 4096;
+pub(crate) const GATHER: usize = 4096;
 
 /// The buffer that is kept between two messages; a larger one is given back.
 const KEPT: usize = 8192;
@@ -43,12 +45,22 @@ struct Inner {
     /// A write failed: what is written from now on is lost, but the answer may still be read.
     dead: Option<io::ErrorKind>,
     received: u64,
+    sent: u64,
+    /// The framing of the body that the session reads, while it is chunked.
+    chunked: Option<Chunked>,
 }
 
 impl Wire {
     /// Wraps a transport stream.
     pub(crate) fn new(io: Stream) -> (Self, Handle) {
-        let handle = Handle(Arc::new(Mutex::new(Inner { io, out: BytesMut::new(), dead: None, received: 0 })));
+        let handle = Handle(Arc::new(Mutex::new(Inner {
+            io,
+            out: BytesMut::new(),
+            dead: None,
+            received: 0,
+            sent: 0,
+            chunked: None,
+        })));
         (Self(handle.clone()), handle)
     }
 }
@@ -71,6 +83,11 @@ impl Handle {
     /// Bytes read from the connection since it was opened.
     pub(crate) fn received(&self) -> u64 {
         self.lock().received
+    }
+
+    /// Bytes that the socket has taken since it was opened.
+    pub(crate) fn sent(&self) -> u64 {
+        self.lock().sent
     }
 
     /// Takes `bytes` for sending. They leave with the next [`Handle::poll_drained`].
@@ -102,6 +119,21 @@ impl Handle {
         }
     }
 
+    /// Checks what the session reads from now on as a chunked body, of which `read` has come already; checks nothing
+    /// when `None`. [`Handle::has_broken_chunks`] tells of the first fault.
+    pub(crate) fn check_chunks(&self, read: Option<&[u8]>) {
+        self.lock().chunked = read.map(|read| {
+            let mut chunked = Chunked::new();
+            chunked.feed(read);
+            chunked
+        });
+    }
+
+    /// Whether the chunked body that the session reads is broken.
+    pub(crate) fn has_broken_chunks(&self) -> bool {
+        self.lock().chunked.as_ref().is_some_and(Chunked::is_broken)
+    }
+
     /// Reads what is there into `buf`.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.lock().poll_read(cx, buf)
@@ -131,6 +163,7 @@ impl Inner {
             let pieces = [io::IoSlice::new(&self.out), io::IoSlice::new(bytes)];
             match Pin::new(&mut self.io).poll_write_vectored(cx, &pieces) {
                 Poll::Ready(Ok(sent)) => {
+                    self.sent += sent as u64;
                     let waited = sent.min(self.out.len());
                     self.out.advance(waited);
                     sent - waited
@@ -152,7 +185,10 @@ impl Inner {
         while !self.out.is_empty() {
             match Pin::new(&mut self.io).poll_write(cx, &self.out) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(&io::ErrorKind::WriteZero.into()))),
-                Poll::Ready(Ok(sent)) => self.out.advance(sent),
+                Poll::Ready(Ok(sent)) => {
+                    self.sent += sent as u64;
+                    self.out.advance(sent);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(&error))),
                 Poll::Pending => return Poll::Pending,
             }
@@ -174,7 +210,15 @@ impl Inner {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read(cx, buf)
+        let mut inner = self.0.lock();
+        let before = buf.filled().len();
+        ready!(inner.poll_read(cx, buf))?;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if inner.chunked.as_mut().is_some_and(|chunked| !chunked.feed(read)) {
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -40,7 +40,7 @@ fn table(hosts: usize, paths: usize) -> RouteTable {
     let settings = RouteSettings {
         max_body: Bytes::from_mib(1),
         buffer_body: Bytes::from_kib(64),
-        timeouts: Timeouts { connect: deadline, read: deadline, write: deadline, total: deadline },
+        timeouts: Timeouts { connect: deadline, read: deadline, write: deadline, idle: deadline, total: deadline },
         retry: RetryRules {
             on_error: true,
             on_timeout: true,

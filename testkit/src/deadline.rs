@@ -8,6 +8,16 @@ use std::time::{Duration, Instant};
 /// that a hang is reported and not waited out.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Asks again and again until `condition` holds. Panics after [`PATIENCE`], saying `what`.
+/// For what wakes nobody: a port that closes, a file that grows.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Deadline::after(PATIENCE);
+    while !condition() {
+        assert!(!deadline.passed(), "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// A moment after which waiting is a failure; `None` is never.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);

@@ -99,6 +99,18 @@ impl Process {
         }
     }
 
+    /// Waits until the output holds `text`; panics with the whole output when [`PATIENCE`] is over.
+    pub fn wait_for_output(&self, text: &str) {
+        let deadline = Deadline::after(PATIENCE);
+        let mut lines = self.lines.text.lock().unwrap();
+        while !lines.iter().any(|line| line.contains(text)) {
+            let Some(left) = deadline.left() else {
+                panic!("`{}` did not write `{text}`:\n{}", self.name, lines.join("\n"))
+            };
+            lines = self.lines.changed.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
     /// Resident memory now and at its peak; panics when the process is gone.
     pub fn memory(&self) -> Memory {
         let path = format!("/proc/{}/status", self.pid());
@@ -145,9 +157,12 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        let said = self.lines.text.lock().map(|lines| lines.join("\n")).unwrap_or_default();
         if std::thread::panicking() {
-            let said = self.lines.text.lock().map(|lines| lines.join("\n")).unwrap_or_default();
             eprintln!("--- what `{}` wrote ---\n{said}", self.name);
+        } else {
+            // A panic in a task ends one connection and may show nowhere else.
+            assert!(!said.contains("panicked at"), "`{}` panicked:\n{said}", self.name);
         }
     }
 }

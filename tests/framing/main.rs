@@ -14,7 +14,30 @@ use std::panic::AssertUnwindSafe;
 
 use case::Case;
 use run::{check, differences, endpoint};
-use weir_testkit::{HaProxy, Nginx, require};
+use weir_testkit::{HaProxy, Nginx, Weir, require};
+
+#[test]
+fn the_weir_column_is_what_weir_does() {
+    let endpoint = endpoint();
+    let toml = format!(
+        r#"[admin]
+listen = "127.0.0.1:0"
+[[listener]]
+address = "127.0.0.1:0"
+[[route]]
+path = "/"
+service = "s"
+body = {{ max = "1MiB", buffer = "1MiB" }}
+[[service]]
+name = "s"
+policy = "round-robin"
+endpoints = [{{ address = "{}" }}]
+"#,
+        endpoint.address()
+    );
+    let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &toml);
+    check_weir(weir.address(), &endpoint);
+}
 
 #[test]
 fn the_nginx_column_is_what_nginx_does() {
@@ -59,20 +82,6 @@ fn every_case_has_a_name_of_its_own() {
 }
 
 /// Panics with every case in which the weir that listens on `address` does not do what its column says.
-///
-/// It must pass everything to `endpoint` (made by [`run::endpoint`]), in its defaults but for the body:
-/// ```toml
-/// [[listener]]
-/// address = "127.0.0.1:0"
-/// [[route]]
-/// path = "/"
-/// service = "s"
-/// body = { max = "1MiB", buffer = "1MiB" }
-/// [[service]]
-/// name = "s"
-/// policy = "round-robin"
-/// endpoints = [{ address = "ENDPOINT" }]
-/// ```
 fn check_weir(address: std::net::SocketAddr, endpoint: &weir_testkit::Endpoint) {
     check(&differences(address, endpoint, |case: &Case| &case.weir));
 }

@@ -84,8 +84,11 @@ pub(super) fn is_host(value: &[u8]) -> bool {
         (name, port)
     };
     let port_ok = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [] | [b':'] => true,
+        [b':', digits @ ..] => {
+            let text = std::str::from_utf8(digits).unwrap_or_default();
+            digits.iter().all(u8::is_ascii_digit) && text.parse::<u16>().is_ok()
+        }
         _ => false,
     };
     !name.is_empty() && port_ok

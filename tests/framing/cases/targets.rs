@@ -1,6 +1,6 @@
 //! The first line.
 
-use crate::case::{Case, GET, HELLO, R, case, group, line};
+use crate::case::{Case, GET, R, case, group, line};
 
 pub(crate) fn targets() -> Vec<Case> {
     let cases = vec![
@@ -67,7 +67,7 @@ pub(crate) fn request_lines() -> Vec<Case> {
         case("version http/1.1", line("GET / http/1.1"), R, R, R),
         case("version HTTPS/1.1", line("GET / HTTPS/1.1"), R, R, R),
         case("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", R, R, "HTTP/2, kept"),
-        case("TLS ClientHello", HELLO, R, R, R),
+        case("TLS ClientHello", hello, R, R, R),
         case("bytes that mean nothing", *b"\x00\x01\x02\xff\r\n\r\n", R, R, R),
     ];
     group("Request line", cases)

@@ -1,0 +1,232 @@
+//! The command line, and the only place that prints.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::case::Case;
+use crate::error::{BenchError, chain};
+use crate::overhead::Overhead;
+use crate::rig::machine;
+use crate::rig::proxy::Kind;
+use crate::{idle, overhead};
+
+/// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
+/// a proxy has in real life.
+const LARGE_CONNECTIONS: usize = 8;
+
+/// What weir costs, next to nginx and HAProxy on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "weir-bench", version, about, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// CPU time per request: proxies in turns on one core, load and endpoint on another
+    Overhead {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Turns of each proxy
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        rounds: u16,
+        /// Seconds per turn
+        #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+        seconds: f64,
+        /// Connections in the small case
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+        connections: u16,
+        /// Which work
+        #[arg(long, value_enum, default_value_t = Work::All)]
+        case: Work,
+        /// The core that the proxies run on
+        #[arg(long, value_name = "CORE", default_value_t = 0)]
+        proxy_core: usize,
+        /// The core that the load and the endpoint run on
+        #[arg(long, value_name = "CORE", default_value_t = 1)]
+        load_core: usize,
+        /// Print the configuration of each proxy too
+        #[arg(long)]
+        show_configs: bool,
+    },
+    /// Memory per idle keep-alive connection
+    Idle {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// How many connections
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=25_000))]
+        connections: u16,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Chosen {
+    /// The weir to measure [default: `weir` beside this program, else target/dist/weir]
+    #[arg(long, value_name = "PATH")]
+    weir: Option<PathBuf>,
+    /// Which proxies to run; a peer that is not installed is left out
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["weir", "nginx", "haproxy"])]
+    proxies: Vec<Kind>,
+    /// Write the results, every round of them, as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Work {
+    Small,
+    Large,
+    All,
+}
+
+impl Cli {
+    /// Carries out the command.
+    pub(crate) fn run(self) -> ExitCode {
+        // One thread: the load and the endpoint must not spread over the core of the proxy.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let result = runtime.map_err(BenchError::Io).and_then(|runtime| {
+            runtime.block_on(async {
+                // Whichever ends first; dropping the other ends its children.
+                tokio::select! {
+                    done = self.command.run() => done,
+                    interrupted = interrupt() => Err(interrupted),
+                }
+            })
+        });
+        match result {
+            Ok(code) => code,
+            Err(error) => {
+                note(&format!("error: {}", chain(&error)));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(self) -> Result<ExitCode, BenchError> {
+        let others = machine::left_over();
+        if !others.is_empty() {
+            note(&format!(
+                "warning: already running, and not touched: {}; they may disturb the numbers",
+                others.join(", ")
+            ));
+        }
+        match self {
+            Self::Overhead { chosen, rounds, seconds, connections, case, proxy_core, load_core, show_configs } => {
+                if proxy_core == load_core {
+                    note("warning: the proxies share their core with the load; the caches of both suffer");
+                }
+                let cases = match case {
+                    Work::Small => vec![(Case::Small, usize::from(connections))],
+                    Work::Large => vec![(Case::Large, LARGE_CONNECTIONS)],
+                    Work::All => vec![(Case::Small, usize::from(connections)), (Case::Large, LARGE_CONNECTIONS)],
+                };
+                let options = overhead::Options {
+                    proxies: chosen.found()?,
+                    cases,
+                    rounds: usize::from(rounds),
+                    window: Duration::from_secs_f64(seconds),
+                    proxy_core,
+                    load_core,
+                };
+                let result = overhead::run(&options, note).await?;
+                if show_configs {
+                    configurations(&result);
+                }
+                say(result.to_string().trim_end());
+                chosen.write(&result)?;
+                let empty = |row: &overhead::Row| row.samples.iter().all(Option::is_none);
+                let lacking = result.tables.iter().flat_map(|table| &table.rows).any(empty);
+                Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            }
+            Self::Idle { chosen, connections } => {
+                let result = idle::run(usize::from(connections), &chosen.found()?).await?;
+                say(result.to_string().trim_end());
+                chosen.write(&result)?;
+                // HAProxy needs two open files for a connection and may have none to spare; that is its own affair.
+                let lacking = result.rows.iter().any(|row| row.kind == Kind::Weir && row.memory.is_err());
+                Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            }
+        }
+    }
+}
+
+impl Chosen {
+    /// The programs of the chosen proxies, each once.
+    fn found(&self) -> Result<Vec<(Kind, PathBuf)>, BenchError> {
+        let weir = match &self.weir {
+            Some(path) => path.clone(),
+            None => std::env::current_exe()
+                .ok()
+                .and_then(|program| Some(program.parent()?.join("weir")).filter(|path| path.is_file()))
+                .unwrap_or_else(|| PathBuf::from("target/dist/weir")),
+        };
+        let mut found: Vec<(Kind, PathBuf)> = Vec::new();
+        for kind in &self.proxies {
+            match kind.find(&weir) {
+                Some(_) if found.iter().any(|(other, _)| other == kind) => {}
+                Some(program) => found.push((*kind, program)),
+                None if *kind == Kind::Weir => return Err(BenchError::NoWeir { path: weir }),
+                None => note(&format!("warning: {} is not installed, so there is no comparison with it", kind.name())),
+            }
+        }
+        let slow = |(kind, path): &(Kind, PathBuf)| {
+            *kind == Kind::Weir && path.parent().is_some_and(|folder| folder.ends_with("debug"))
+        };
+        if found.iter().any(slow) {
+            note("warning: this weir was built without optimisation; build it with --profile dist");
+        }
+        if found.is_empty() { Err(BenchError::NoProxy) } else { Ok(found) }
+    }
+
+    fn write(&self, result: &impl Serialize) -> Result<(), BenchError> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let failed = |source| BenchError::Write { path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
+        std::fs::write(path, text).map_err(failed)
+    }
+}
+
+fn configurations(result: &Overhead) {
+    for table in &result.tables {
+        for row in &table.rows {
+            say(&format!("# {} in case {}\n{}", row.kind.name(), table.case.name(), row.configuration));
+        }
+    }
+}
+
+/// Waits until somebody wants this to end.
+async fn interrupt() -> BenchError {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (mut terminate, mut interrupt) = match (terminate, interrupt) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => return BenchError::Io(error),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    BenchError::Interrupted
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if (0.1..=600.0).contains(&value) { Ok(value) } else { Err("between 0.1 and 600".to_owned()) }
+}
+
+#[expect(clippy::print_stdout, reason = "the command line is where people are told")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the command line is where people are told")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}

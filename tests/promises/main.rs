@@ -1,0 +1,17 @@
+//! What weir promises, kept by the real binaries: retries, health, policies, bodies, life and death.
+//!
+//! Endpoints are scripted ([`weir_testkit::Endpoint`]) or real `weir-optimizer` processes, clients are raw sockets or
+//! the real programs. Nothing here sleeps to let things settle or looks at the clock; whatever takes time is waited for.
+#![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
+
+mod bodies;
+mod check;
+mod clients;
+mod demo;
+mod fleet;
+mod health;
+mod life;
+mod metrics;
+mod policies;
+mod retries;
+mod support;
