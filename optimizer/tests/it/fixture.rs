@@ -58,7 +58,10 @@ pub(crate) fn detail(width: u32, height: u32) -> DynamicImage {
     decoded(PHOTO).crop_imm(200, 100, width, height)
 }
 
-/// About a second of work in the profile of the tests.
+/// The query that makes [`heavy`] heavy: it is decoded and encoded, instead of spliced.
+pub(crate) const HEAVY: &str = "?quality=85";
+
+/// About a second of work in the profile of the tests, with [`HEAVY`].
 pub(crate) fn heavy() -> Vec<u8> {
     let large = decoded(PHOTO).resize_exact(6_000, 4_000, image::imageops::FilterType::Nearest);
     encoded(&large, ImageFormat::Jpeg)

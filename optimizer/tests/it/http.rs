@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::thread;
 
-use super::fixture::{self, PHOTO, Reply, Server, claiming, kind, post_head};
+use super::fixture::{self, HEAVY, PHOTO, Reply, Server, claiming, kind, post_head};
 use weir_optimizer::kernel::Format;
 
 fn form(name: &str, image: &[u8]) -> Vec<u8> {
@@ -216,9 +216,9 @@ fn beyond_the_queue_is_503_with_retry_after_and_those_inside_it_are_served() {
     let server = Server::start(&["--workers", "1", "--queue", "1"]);
     let heavy = fixture::heavy();
     thread::scope(|scope| {
-        let runs = scope.spawn(|| server.post("", &[], &heavy));
+        let runs = scope.spawn(|| server.post(HEAVY, &[], &heavy));
         server.until("weir_optimizer_running", 1.0);
-        let waits = scope.spawn(|| server.post("", &[], &heavy));
+        let waits = scope.spawn(|| server.post(HEAVY, &[], &heavy));
         server.until("weir_optimizer_waiting", 1.0);
         let refused = server.post("", &[], PHOTO);
         assert_eq!((refused.status, refused.reason().as_str()), (503, "queue_full"));
@@ -233,7 +233,7 @@ fn the_job_of_a_client_that_leaves_the_queue_is_dropped() {
     let server = Server::start(&["--workers", "1"]);
     let heavy = fixture::heavy();
     thread::scope(|scope| {
-        let runs = scope.spawn(|| server.post("", &[], &heavy));
+        let runs = scope.spawn(|| server.post(HEAVY, &[], &heavy));
         server.until("weir_optimizer_running", 1.0);
         let mut leaves = server.connect();
         leaves.write_all(&post_head("", &[], PHOTO.len())).unwrap();
