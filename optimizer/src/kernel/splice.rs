@@ -7,8 +7,8 @@
 //! mark too large for this way. A transcode of the same with a mark in a corner takes 86.
 //! All arithmetic is in integers: the same bytes on every processor.
 //!
-//! - [`file`]: what comes before the data. [`metadata`]: what of that is kept.
-//! - [`drive`]: the walk. [`block`]: one block in and out. [`ink`], [`dct`]: the mark on a block.
+//! - [`mod@file`]: what comes before the data. [`metadata`]: what of that is kept.
+//! - [`mod@drive`]: the walk. [`block`]: one block in and out. [`ink`], [`dct`]: the mark on a block.
 //! - [`splicer`]: the file's own tables, and the rest of its data a copy. [`transcoder`]: completed tables.
 
 mod block;
