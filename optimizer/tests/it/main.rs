@@ -6,6 +6,8 @@ mod bad_input;
 mod consul;
 mod fixture;
 mod http;
+mod metadata;
 mod options;
 mod picture;
 mod shutdown;
+mod splice;
