@@ -146,7 +146,7 @@ fn a_body_in_chunks_of_one_byte_takes_no_more_memory_than_its_bytes() {
 #[test]
 fn a_head_that_announces_a_body_takes_no_memory_for_it() {
     let endpoint = Endpoint::replying(Reply::new(200));
-    let weir = Setup { server: r#"body_memory = "1MiB""#, ..HOLDS }.start(&endpoint);
+    let weir = HOLDS.start(&endpoint);
     let mut idle = Raw::connect(weir.address());
     idle.write(post(1 << 20, "Expect: 100-continue\r\n"));
     assert_eq!(idle.interim().0, 100, "its body is waited for");
