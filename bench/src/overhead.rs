@@ -18,7 +18,7 @@ use crate::rig::load::Load;
 use crate::rig::machine::Machine;
 use crate::rig::proxy::{Kind, Place, Proxy};
 use crate::rig::{clock, cpu};
-use crate::rounds::{Ratio, Sample, order};
+use crate::rounds::{Counted, Ratio, Sample, order};
 
 /// Before each window: connections to the endpoint open, buffers grow, and the core's caches forget the one before.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -151,6 +151,7 @@ struct Reading {
     answers: u64,
     reconnects: u64,
     proxy: cpu::Spent,
+    load: Duration,
     core: Duration,
 }
 
@@ -161,17 +162,19 @@ impl Reading {
             answers: load.answers(),
             reconnects: load.reconnects(),
             proxy: proxy.spent()?,
+            load: cpu::own()?,
             core: cpu::busy(core)?,
         })
     }
 
     fn since(&self, earlier: &Self) -> Option<Sample> {
-        Sample::new(
-            self.answers - earlier.answers,
-            self.reconnects - earlier.reconnects,
-            self.proxy.since(&earlier.proxy),
-            self.core.saturating_sub(earlier.core),
-            self.at - earlier.at,
-        )
+        Sample::new(&Counted {
+            requests: self.answers - earlier.answers,
+            reconnects: self.reconnects - earlier.reconnects,
+            proxy: self.proxy.since(&earlier.proxy),
+            load: self.load.saturating_sub(earlier.load),
+            core: self.core.saturating_sub(earlier.core),
+            window: self.at - earlier.at,
+        })
     }
 }

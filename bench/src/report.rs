@@ -37,19 +37,20 @@ impl Display for Table {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| proxy          | µs CPU/request: median |   least | requests/s | core busy | by others | RSS after | rounds |\n\
-             |----------------|-----------------------:|--------:|-----------:|----------:|----------:|----------:|-------:|"
+            "| proxy          | µs CPU/request: median |   least | load's µs | requests/s | core busy | by others | RSS after | rounds |\n\
+             |----------------|-----------------------:|--------:|----------:|-----------:|----------:|----------:|----------:|-------:|"
         )?;
         for row in &self.rows {
             let rounds = format!("{}/{}", row.samples.iter().flatten().count(), self.rounds);
             writeln!(
                 f,
-                "| {:<14} | {:>22} | {:>7} | {:>10} | {:>9} | {:>9} | {:>9} | {rounds:>6} |",
+                "| {:<14} | {:>22} | {:>7} | {:>9} | {:>10} | {:>9} | {:>9} | {:>9} | {rounds:>6} |",
                 name(row.kind, &row.version),
                 or_none(middle(row, |sample| sample.micros), |micros| format!("{micros:.1}")),
                 or_none(least(row.samples.iter().flatten().map(|sample| sample.micros)), |micros| format!(
                     "{micros:.1}"
                 )),
+                or_none(middle(row, |sample| sample.load_micros), |micros| format!("{micros:.1}")),
                 or_none(middle(row, |sample| sample.rate), |rate| format!("{rate:.0}")),
                 or_none(middle(row, |sample| sample.busy), percent),
                 or_none(middle(row, |sample| sample.others), percent),
@@ -138,7 +139,15 @@ mod tests {
     use crate::case::Case;
 
     fn row(kind: Kind, micros: &[Option<f64>]) -> Row {
-        let sample = |micros| Sample { requests: 1, micros, rate: 40_000.0, busy: 0.9, others: 0.05, reconnects: 0 };
+        let sample = |micros| Sample {
+            requests: 1,
+            micros,
+            load_micros: 15.0,
+            rate: 40_000.0,
+            busy: 0.9,
+            others: 0.05,
+            reconnects: 0,
+        };
         let samples: Vec<_> = micros.iter().map(|micros| micros.map(sample)).collect();
         let faults =
             samples.iter().filter(|sample| sample.is_none()).map(|_| "round 2: an answer had status 502".to_owned());
@@ -161,7 +170,7 @@ mod tests {
         ];
         let text = Table { case: Case::Small, connections: 64, rounds: 3, rows }.to_string();
         for line in [
-            "| weir 1.2.3     |                   22.0 |    20.0 |      40000 |      90 % |       5 % |   13.4 MB |    2/3 |",
+            "| weir 1.2.3     |                   22.0 |    20.0 |      15.0 |      40000 |      90 % |       5 % |   13.4 MB |    2/3 |",
             "- weir / nginx: 1.38 (median of 2 rounds, 1.25 to 1.50); target at most 1.6: met",
             "- weir / HAProxy: 2.20 (median of 2 rounds, 2.00 to 2.40); target at most 1.6: MISSED",
             "- no result of weir in round 2: an answer had status 502",

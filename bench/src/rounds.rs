@@ -15,6 +15,8 @@ pub(crate) struct Sample {
     pub(crate) requests: u64,
     /// CPU time of the proxy, its threads and children, per request, in microseconds.
     pub(crate) micros: f64,
+    /// CPU time of the load and the endpoint per request, in microseconds: what a proxy saves at their cost shows here.
+    pub(crate) load_micros: f64,
     /// Answers per second.
     pub(crate) rate: f64,
     /// Share of the window in which the proxy's core was busy with the proxy, 0 to 1.
@@ -25,22 +27,40 @@ pub(crate) struct Sample {
     pub(crate) reconnects: u64,
 }
 
+/// What was counted in one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Answers.
+    pub(crate) requests: u64,
+    /// Connections opened again.
+    pub(crate) reconnects: u64,
+    /// CPU time of the proxy.
+    pub(crate) proxy: Duration,
+    /// CPU time of the load and the endpoint.
+    pub(crate) load: Duration,
+    /// How long the proxy's core was busy, with whatever.
+    pub(crate) core: Duration,
+    /// How long the window was.
+    pub(crate) window: Duration,
+}
+
 impl Sample {
-    /// From what was counted: `requests` answers and `cpu` time of the proxy in `window`, with its core busy for `core`.
-    /// `None` when no answer arrived.
-    pub(crate) fn new(requests: u64, reconnects: u64, cpu: Duration, core: Duration, window: Duration) -> Option<Self> {
+    /// What `counted` amounts to; `None` when no answer arrived.
+    pub(crate) fn new(counted: &Counted) -> Option<Self> {
+        let Counted { requests, reconnects, proxy, load, core, window } = *counted;
         if requests == 0 || window.is_zero() {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
         let count = requests as f64;
-        let (cpu, core, window) = (cpu.as_secs_f64(), core.as_secs_f64(), window.as_secs_f64());
+        let [proxy, load, core, window] = [proxy, load, core, window].map(|span| span.as_secs_f64());
         Some(Self {
             requests,
-            micros: cpu * 1e6 / count,
+            micros: proxy * 1e6 / count,
+            load_micros: load * 1e6 / count,
             rate: count / window,
-            busy: cpu / window,
-            others: ((core - cpu) / window).max(0.0),
+            busy: proxy / window,
+            others: ((core - proxy) / window).max(0.0),
             reconnects,
         })
     }
@@ -103,7 +123,8 @@ mod tests {
     use super::*;
 
     fn samples(micros: [Option<f64>; 4]) -> [Option<Sample>; 4] {
-        let sample = |micros| Sample { requests: 1, micros, rate: 1.0, busy: 1.0, others: 0.0, reconnects: 0 };
+        let sample =
+            |micros| Sample { requests: 1, micros, load_micros: 1.0, rate: 1.0, busy: 1.0, others: 0.0, reconnects: 0 };
         micros.map(|micros| micros.map(sample))
     }
 
@@ -123,20 +144,23 @@ mod tests {
         assert_eq!(Ratio::new(&ours, &samples([None; 4])), None);
     }
 
+    fn counted(requests: u64) -> Counted {
+        let ms = Duration::from_millis;
+        Counted { requests, reconnects: 3, proxy: ms(1_000), load: ms(1_500), core: ms(1_100), window: ms(2_000) }
+    }
+
     #[test]
     fn a_round_without_an_answer_has_no_result() {
-        let second = Duration::from_secs(1);
-        assert_eq!(Sample::new(0, 0, second, second, second), None);
+        assert_eq!(Sample::new(&counted(0)), None);
     }
 
     #[test]
     fn cpu_time_is_divided_by_the_answers_and_the_rest_of_the_core_belongs_to_others() {
-        let ms = Duration::from_millis;
-        let sample = Sample::new(50_000, 3, ms(1_000), ms(1_100), ms(2_000)).unwrap();
-        assert!((sample.micros - 20.0).abs() < 1e-9, "{sample:?}");
-        assert!((sample.rate - 25_000.0).abs() < 1e-6, "{sample:?}");
-        assert!((sample.busy - 0.5).abs() < 1e-9, "{sample:?}");
-        assert!((sample.others - 0.05).abs() < 1e-9, "{sample:?}");
+        let sample = Sample::new(&counted(50_000)).unwrap();
+        let found = [sample.micros, sample.load_micros, sample.rate, sample.busy, sample.others];
+        for (found, expected) in found.into_iter().zip([20.0, 30.0, 25_000.0, 0.5, 0.05]) {
+            assert!((found - expected).abs() < 1e-6, "{sample:?}");
+        }
     }
 
     #[test]

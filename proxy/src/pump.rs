@@ -251,7 +251,8 @@ impl<'a> Pump<'a> {
             }
             // A write error is kept by the wire and counts as drained: what the endpoint says still matters.
             let up_full = self.up_wire.backlog() > GATHER;
-            let up_clear = self.up_wire.poll_drained(cx).is_ready();
+            let up_clear =
+                self.up_wire.poll_drained(cx).is_ready() && (self.upload.pieces.is_empty() || self.up_wire.is_dead());
             moved |= up_full && self.up_wire.backlog() <= GATHER;
             if moved {
                 continue;
@@ -306,8 +307,14 @@ impl<'a> Pump<'a> {
             // Nobody takes it. Not read either: the answer decides what becomes of the client's connection.
             return Poll::Pending;
         }
-        if let Some(piece) = self.upload.pieces.pop_front() {
-            self.send(cx, &piece);
+        if !self.upload.pieces.is_empty() {
+            if self.upload.sending == Sending::Chunked {
+                if let Some(piece) = self.upload.pieces.pop_front() {
+                    self.send(cx, &piece);
+                }
+            } else {
+                ready!(self.up_wire.poll_send(cx, &mut self.upload.pieces));
+            }
             // Ended with its last piece, not a step later: the answer may come in between, and a connection whose
             // request counts as unfinished is not used again.
             if self.upload.pieces.is_empty() && !self.upload.streams {

@@ -10,6 +10,7 @@
 //! function drives both directions. Whoever writes hands over the next piece only when [`Handle::backlog`] is at most
 //! [`GATHER`], so the backlog is that and one piece. A head and the body behind it leave in one system call.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType, raw_connect::ProxyDigest,
@@ -28,6 +29,9 @@ use crate::chunked::Chunked;
 
 /// Writes up to this size wait for the next write or flush, so that a head leaves together with what follows it.
 pub(crate) const GATHER: usize = 4096;
+
+/// Pieces in one system call, what waits included: a held MiB is 16 pieces of the 64 KiB that one read brings.
+const AT_ONCE: usize = 17;
 
 /// The buffer that is kept between two messages; a larger one is given back.
 const KEPT: usize = 8192;
@@ -110,6 +114,12 @@ impl Handle {
         self.lock().send(cx, bytes);
     }
 
+    /// Sends `pieces`, many in one system call and none copied; what the socket has not taken stays in them. Ready when
+    /// none is left, or a write has failed.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, pieces: &mut VecDeque<Bytes>) -> Poll<()> {
+        self.lock().poll_send(cx, pieces)
+    }
+
     /// Ready when the socket has taken everything.
     ///
     /// # Errors
@@ -185,6 +195,30 @@ impl Inner {
         self.out.extend_from_slice(bytes.get(sent..).unwrap_or_default());
     }
 
+    fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &mut VecDeque<Bytes>) -> Poll<()> {
+        while self.dead.is_none() && !pieces.is_empty() {
+            // What waits goes first, in the same system call.
+            let mut slices = [io::IoSlice::new(&self.out); AT_ONCE];
+            let mut count = 1;
+            for (slice, piece) in slices.iter_mut().skip(1).zip(pieces.iter()) {
+                *slice = io::IoSlice::new(piece);
+                count += 1;
+            }
+            let slices = slices.get(..count).unwrap_or_default();
+            match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices)) {
+                Ok(0) => drop(self.fail(&io::ErrorKind::WriteZero.into())),
+                Ok(sent) => {
+                    self.sent += sent as u64;
+                    let waited = sent.min(self.out.len());
+                    self.out.advance(waited);
+                    advance(pieces, sent - waited);
+                }
+                Err(error) => drop(self.fail(&error)),
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(kind) = self.dead {
             return Poll::Ready(Err(kind.into()));
@@ -212,6 +246,18 @@ impl Inner {
         let outcome = Pin::new(&mut self.io).poll_read(cx, buf);
         self.received += (buf.filled().len() - before) as u64;
         outcome
+    }
+}
+
+/// Takes `sent` bytes off the front.
+fn advance(pieces: &mut VecDeque<Bytes>, mut sent: usize) {
+    while let Some(piece) = pieces.front_mut() {
+        if sent < piece.len() {
+            piece.advance(sent);
+            return;
+        }
+        sent -= piece.len();
+        pieces.pop_front();
     }
 }
 
@@ -309,5 +355,21 @@ impl GetSocketDigest for Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_gone_from_the_pieces_and_the_rest_is_untouched() {
+        let all = b"one, two, three";
+        for sent in 0..=all.len() {
+            let mut pieces: VecDeque<Bytes> = [&all[..5], &all[5..10], &all[10..]].map(Bytes::copy_from_slice).into();
+            advance(&mut pieces, sent);
+            assert_eq!(pieces.iter().flatten().copied().collect::<Vec<u8>>(), &all[sent..]);
+            assert!(pieces.iter().all(|piece| !piece.is_empty()), "an empty piece looks like a dead socket");
+        }
     }
 }

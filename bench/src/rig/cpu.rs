@@ -52,6 +52,16 @@ impl Spent {
     }
 }
 
+/// CPU time so far of the thread that this process began with: all of the load and the endpoint, since both run there.
+///
+/// # Errors
+/// [`BenchError::ProcForm`] when the kernel keeps no such count.
+pub(crate) fn own() -> Result<Duration, BenchError> {
+    let path = "/proc/self/schedstat";
+    let nanos = read(path)?.split(' ').next().and_then(|field| field.parse().ok());
+    nanos.map(Duration::from_nanos).ok_or_else(|| BenchError::ProcForm { path: path.to_owned() })
+}
+
 /// `pid` and all its descendants.
 ///
 /// # Errors
