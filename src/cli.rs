@@ -1,5 +1,6 @@
 //! Commands, and the only place that prints.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -91,15 +92,12 @@ fn outcome(result: Result<(), run::RunError>) -> ExitCode {
 }
 
 fn complain(text: &str) -> ExitCode {
-    #[expect(clippy::print_stderr, reason = "the command line is where people are told")]
-    {
-        eprintln!("{}", text.trim_end());
-    }
+    drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
     ExitCode::FAILURE
 }
 
 /// Prints a line that a person, or a script that started us, waits for.
-#[expect(clippy::print_stdout, reason = "the command line is where people are told")]
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    // Whoever closed our standard output does not want to know; that is no reason to stop serving.
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
 }

@@ -33,9 +33,14 @@ async fn demo(listen: SocketAddr, admin: SocketAddr, optimizers: u8) -> Result<(
     tasks.close();
     let text = configuration(listen, admin, &endpoints);
     let config = weir_config::parse("demo.toml", &text).map_err(|problems| RunError::Demo(problems.to_string()))?;
-    let outcome = run::run(config, Signals::listen, |listen, admin| say(&hints(listen, admin))).await;
+    let outcome = run::run(config, |listen, admin| say(&hints(listen, admin))).await;
     stop.cancel();
-    tasks.wait().await;
+    // A second signal is "now" for the optimizers too.
+    let mut signals = Signals::listen()?;
+    tokio::select! {
+        () = tasks.wait() => {}
+        () = signals.next() => {}
+    }
     outcome
 }
 
@@ -70,15 +75,15 @@ fn hints(listen: SocketAddr, admin: SocketAddr) -> String {
     let photo = photo.display();
     format!(
         "\ntry, in another terminal:\n\
-         \x20 curl -sS --data-binary @{photo} 'http://{listen}/optimize?text=NWS&position=br' -o marked.jpg\n\
-         \x20 curl -sS -D - -o /dev/null --data-binary @{photo} 'http://{listen}/optimize?position=tile&opacity=0.2'\n\
+         \x20 curl -sS --data-binary '@{photo}' 'http://{listen}/optimize?text=NWS&position=br' -o marked.jpg\n\
+         \x20 curl -sS -D - -o /dev/null --data-binary '@{photo}' 'http://{listen}/optimize?position=tile&opacity=0.2'\n\
          \x20 curl -sS http://{admin}/metrics | grep weir_tries_total\n\n\
          the first saves the marked photo as marked.jpg, the second shows who drew it; Ctrl-C ends the demo"
     )
 }
 
-/// The photo as seen from here, or from where this was built.
+/// The photo, below here or where this was built, by a path that holds in any folder.
 fn photo() -> PathBuf {
-    let here = Path::new(PHOTO);
-    if here.exists() { here.to_path_buf() } else { Path::new(env!("CARGO_MANIFEST_DIR")).join(PHOTO) }
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join(PHOTO);
+    Path::new(PHOTO).canonicalize().unwrap_or(built)
 }

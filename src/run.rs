@@ -44,7 +44,7 @@ pub(crate) enum RunError {
 
 /// Runs `config` on a runtime of its own.
 pub(crate) fn blocking(config: Config) -> Result<(), RunError> {
-    runtime(config.server.threads)?.block_on(run(config, Signals::listen, |_, _| {}))
+    runtime(config.server.threads)?.block_on(run(config, |_, _| {}))
 }
 
 /// The runtime everything runs on: as many workers as configured, 0 for one per core.
@@ -58,13 +58,9 @@ pub(crate) fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
 
 /// Runs `config` until the first of `signals`; `ready` is told the first listener's address and the admin's once clients
 /// are served.
-pub(crate) async fn run(
-    config: Config,
-    signals: impl FnOnce() -> io::Result<Signals>,
-    ready: impl FnOnce(SocketAddr, SocketAddr),
-) -> Result<(), RunError> {
+pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), RunError> {
     open_files::raise();
-    let mut signals = signals()?;
+    let mut signals = Signals::listen()?;
     let clock = Clock::start();
     let exposition = metrics::install();
     // The first whole snapshot, before anything listens.
@@ -109,7 +105,7 @@ pub(crate) async fn run(
     if drained {
         tracing::info!("drained");
     } else {
-        tracing::warn!("{} connection(s) were cut off", proxy.busy());
+        tracing::warn!("exchanges were cut off");
     }
     ended.cancel();
     for task in background {

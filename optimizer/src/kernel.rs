@@ -1,10 +1,11 @@
 //! The pure core: bytes of an image in, bytes of the same image with a mark out.
 //!
 //! In: the file, its [`Header`], a [`Plan`], the format to write. Out: the written file.
-//! Cost: one decode, one encode; the mark itself is under 1 % of that. No clock, no I/O, no shared state: the caller
-//! learns of each finished [`Stage`] and reads its own clock.
-//! There is one path today, decode, draw, encode. A path that leaves most of a JPEG untouched would be chosen in
-//! [`Kernel::optimize`], by the same header and plan.
+//! No clock, no I/O, no shared state: the caller learns of each finished [`Stage`] and reads its own clock.
+//!
+//! There are three ways, see [`Path`]. Most JPEGs are spliced: about 6 ms per megabyte, since only what is under the mark is
+//! decoded. Everything else is decoded, drawn on and encoded, which costs what the codecs cost.
+//! [`Kernel::optimize`] chooses, by the header and the plan.
 
 mod complete;
 mod decode;
@@ -15,9 +16,12 @@ mod header;
 mod huffman;
 mod jpeg;
 mod place;
+mod splice;
 mod webp_file;
 
 use std::fmt;
+
+use bytes::Bytes;
 
 pub use self::face::{Face, FontError, Mask};
 pub use self::header::{Header, Limits};
@@ -25,7 +29,7 @@ use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
 
 /// Names the bytes this kernel writes: part of every `ETag`, changed whenever the same input gives other bytes.
-pub const KERNEL_VERSION: &str = "decode-draw-encode-1";
+pub const KERNEL_VERSION: &str = "splice-1";
 
 /// A format read and written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,57 @@ impl fmt::Display for Format {
     }
 }
 
+/// How a picture came to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// A JPEG with new data under the mark, and a copy of its own everywhere else.
+    Splice,
+    /// A JPEG with new data under the mark, and its own everywhere else in other Huffman codes: the same pixels.
+    Transcode,
+    /// Decoded, drawn on, encoded.
+    Rgb,
+}
+
+impl Path {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Splice, Self::Transcode, Self::Rgb];
+
+    /// One lowercase word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Splice => "splice",
+            Self::Transcode => "transcode",
+            Self::Rgb => "rgb",
+        }
+    }
+}
+
+/// A written picture.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The file, in pieces; some may be slices of the input.
+    pub pieces: Vec<Bytes>,
+    /// How it was made.
+    pub path: Path,
+}
+
+impl Output {
+    /// Bytes of the file.
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there are none, which never happens.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.iter().all(Bytes::is_empty)
+    }
+
+    /// The file in one piece. Cost: a copy.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.pieces.concat()
+    }
+}
+
 /// A part of the work, told to the caller when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -76,6 +131,8 @@ pub enum Stage {
     Draw,
     /// They are written.
     Encode,
+    /// All of it at once, see [`Path::Splice`] and [`Path::Transcode`].
+    Splice,
 }
 
 /// Everything that is the same for all requests: the font.
@@ -103,29 +160,37 @@ impl Kernel {
 
     /// Draws the mark of `plan` on `input` and writes the picture as `target`.
     ///
-    /// `header` must be that of `input`. The picture is turned upright first, as its EXIF orientation says, and written
-    /// without EXIF data; its ICC profile is kept. Memory: 3 to 8 bytes per pixel for the pixels, the same again while
-    /// an orientation is applied or a pixel format converted, and the size of the output.
+    /// `header` must be that of `input`. The ICC profile is kept; of other metadata what the plan says, and never a
+    /// GPS position by default. A JPEG that is spliced keeps its EXIF orientation; any other picture is turned upright
+    /// first. Memory: the new bytes for a splice, the size of the file for a transcode; else 3 to 8 bytes per pixel,
+    /// the same again while an orientation is applied or a pixel format converted, and the size of the output.
     ///
     /// # Errors
     /// [`Refusal::Truncated`], [`Refusal::Corrupt`] and [`Refusal::DecoderPanicked`] for input that cannot be decoded
     /// to its end, [`Refusal::TooLargeFor`] when `target` cannot hold the picture.
     pub fn optimize(
         &self,
-        input: &[u8],
+        input: &Bytes,
         header: &Header,
         plan: &Plan,
         target: Format,
         done: &mut dyn FnMut(Stage),
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Output, Refusal> {
         encode::fits(header, target)?;
+        if header.format == Format::Jpeg
+            && target == Format::Jpeg
+            && let Some(output) = splice::splice(input, header, plan, &self.face)?
+        {
+            done(Stage::Splice);
+            return Ok(output);
+        }
         complete::check(input, header)?;
-        let mut picture = decode::decode(input, header)?;
+        let mut picture = decode::decode(input, header, plan.metadata)?;
         done(Stage::Decode);
         draw::draw(&mut picture.pixels, &plan.mark, &self.face);
         done(Stage::Draw);
         let output = encode::encode(picture, header, target, plan.quality)?;
         done(Stage::Encode);
-        Ok(output)
+        Ok(Output { pieces: vec![Bytes::from(output)], path: Path::Rgb })
     }
 }

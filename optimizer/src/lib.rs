@@ -2,7 +2,8 @@
 //!
 //! In: `POST /optimize` with the bytes of a JPEG, PNG or WebP as the body, or as the field `file` of
 //! `multipart/form-data`. Out: the same picture with a mark, in the same format unless asked otherwise.
-//! Cost: one decode and one encode, on one of a bounded number of workers.
+//! Cost: about 6 ms per megabyte of JPEG, which is spliced; one decode and one encode for anything else; on one of a bounded
+//! number of workers.
 //!
 //! | query | meaning | default |
 //! |---|---|---|
@@ -15,7 +16,9 @@
 //! | `rotate` | degrees clockwise | `0` |
 //! | `format` | `jpeg`, `png`, `webp`; `auto` follows the `Accept` header | that of the input |
 //! | `quality` | 1 to 100, for lossy formats; makes a lossless WebP lossy | about that of the input |
+//! | `metadata` | `keep`, `strip`: EXIF data, comments and the like; a colour profile is kept anyway | `strip` |
 //!
+//! `X-Optimizer-Path` of an answer says how it was made, see [`kernel::Path`].
 //! Besides: `GET /healthz` (200, or 503 while draining) and `GET /metrics` (Prometheus text). A refusal is JSON,
 //! `{"error": "a sentence", "reason": "a label"}`; the statuses are in [`Refusal::status_and_label`].
 //!

@@ -1,7 +1,9 @@
 //! The binary `weir-optimizer`: flags, signals and one [`Optimizer`].
 //!
 //! In: the command line. Out: one line on standard output once it listens. SIGTERM or SIGINT drains and exits with 0, a
-//! second one exits with 1 at once.
+//! second one exits with 1 at once. With `--consul` it registers once it serves, and deregisters before it drains.
+
+mod register;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -11,8 +13,13 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use weir_consul::Registration;
 use weir_optimizer::kernel::Limits;
 use weir_optimizer::{Optimizer, Options};
+
+/// How long it serves on after it has deregistered: whoever watches knows within milliseconds, but requests may be on
+/// their way, and a proxy whose agent is slow learns later.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 // Pictures are large allocations that come and go; the system allocator gives them back to the kernel each time.
 #[global_allocator]
@@ -49,6 +56,8 @@ struct Cli {
     /// Time for running requests after that, as `30s`
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     shutdown_deadline: Duration,
+    #[command(flatten)]
+    consul: register::Flags,
 }
 
 fn main() -> ExitCode {
@@ -60,20 +69,22 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed("cannot start threads", &error),
     };
-    let code = runtime.block_on(run(cli));
+    #[expect(clippy::disallowed_methods, reason = "this is main")]
+    let token = std::env::var(register::TOKEN_VARIABLE).ok();
+    let code = runtime.block_on(run(cli, token));
     // Dropping the runtime would wait for pictures nobody waits for.
     runtime.shutdown_background();
     code
 }
 
-async fn run(cli: Cli) -> ExitCode {
+async fn run(cli: Cli, token: Option<String>) -> ExitCode {
     let defaults = Options::default();
     let workers = cli.workers.map_or(defaults.workers, usize::from);
     let options = Options {
         listen: cli.listen,
         workers,
         queue: cli.queue.map_or(Options::queue_for(workers), usize::from),
-        id: cli.id,
+        id: cli.id.clone(),
         limits: Limits { pixels: cli.max_pixels, bytes: cli.max_bytes },
         body_memory: cli.body_memory,
         shutdown_delay: cli.shutdown_delay,
@@ -89,6 +100,14 @@ async fn run(cli: Cli) -> ExitCode {
         Ok(optimizer) => optimizer,
         Err(error) => return failed(&format!("cannot listen on {}", cli.listen), &error),
     };
+    let registration =
+        match cli.consul.registration(cli.id.as_deref(), token.as_deref(), optimizer.local_addr(), workers) {
+            Ok(registration) => registration,
+            Err(why) => {
+                tracing::error!("{why}");
+                return ExitCode::FAILURE;
+            }
+        };
     let line = format!("weir-optimizer {} listening on http://{}\n", optimizer.id(), optimizer.local_addr());
     let mut out = std::io::stdout();
     if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
@@ -101,9 +120,21 @@ async fn run(cli: Cli) -> ExitCode {
         }
     };
     tokio::select! {
-        () = optimizer.run(first) => ExitCode::SUCCESS,
+        () = optimizer.run(stay_registered(registration, first)) => ExitCode::SUCCESS,
         Ok(_) = second.wait_for(|count| *count >= 2) => ExitCode::FAILURE,
     }
+}
+
+/// Keeps this optimizer registered until `end` is done, then takes it off and gives everybody the time to notice.
+async fn stay_registered(registration: Option<Registration>, end: impl Future<Output = ()>) {
+    let Some(registration) = registration else { return end.await };
+    registration.keep(end).await;
+    match registration.deregister().await {
+        Ok(()) => tracing::info!("deregistered"),
+        // The agent will find out by its check; until then others hear it from us.
+        Err(error) => tracing::error!("cannot deregister: {}", error.explain()),
+    }
+    tokio::time::sleep(FAREWELL).await;
 }
 
 /// How many SIGTERM and SIGINT have come.

@@ -9,17 +9,18 @@ mod values;
 
 use crate::kernel::{Face, Format};
 
-pub use self::values::{Color, Degrees, Extent, FormatAsk, MarkText, Opacity, Position, Quality};
+pub use self::values::{Color, Degrees, Extent, FormatAsk, MarkText, Metadata, Opacity, Position, Quality};
 
 /// The keys a query may have.
-pub const KEYS: [&str; 9] = ["text", "position", "opacity", "size", "margin", "color", "rotate", "format", "quality"];
+pub const KEYS: [&str; 10] =
+    ["text", "position", "opacity", "size", "margin", "color", "rotate", "format", "quality", "metadata"];
 
 /// A query option that is not legal: which one, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
     /// No option has this name.
     #[error(
-        "unknown option `{key}`: write one of text, position, opacity, size, margin, color, rotate, format, quality"
+        "unknown option `{key}`: write one of text, position, opacity, size, margin, color, rotate, format, quality, metadata"
     )]
     Unknown {
         /// The key as written.
@@ -77,6 +78,8 @@ pub struct Plan {
     pub format: FormatAsk,
     /// How good a lossy answer is to be. `None` keeps about the quality of the input.
     pub quality: Option<Quality>,
+    /// What of the metadata goes out again.
+    pub metadata: Metadata,
 }
 
 impl Plan {
@@ -96,7 +99,7 @@ impl Plan {
                 return Err(OptionError::Twice { key: KEYS[at] });
             }
         }
-        let [text, position, opacity, size, margin, color, rotate, format, quality] = found;
+        let [text, position, opacity, size, margin, color, rotate, format, quality, metadata] = found;
         Ok(Self {
             mark: Mark {
                 text: MarkText::parse(text.as_deref().unwrap_or(MarkText::DEFAULT), face)?,
@@ -109,6 +112,7 @@ impl Plan {
             },
             format: given(format, FormatAsk::parse)?.unwrap_or(FormatAsk::Keep),
             quality: given(quality, Quality::parse)?,
+            metadata: given(metadata, Metadata::parse)?.unwrap_or(Metadata::Strip),
         })
     }
 
@@ -118,7 +122,7 @@ impl Plan {
         let mark = &self.mark;
         // Position and size come from enums and numbers, so only the text could hold a separator; it comes last.
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {target:?} {}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {target:?} {}",
             mark.position,
             mark.opacity,
             mark.size,
@@ -126,6 +130,7 @@ impl Plan {
             mark.color,
             mark.rotate,
             self.quality,
+            self.metadata,
             mark.text.as_str()
         )
     }

@@ -7,6 +7,7 @@ mod accept;
 mod answer;
 mod body;
 mod metrics;
+mod pieces;
 mod work;
 
 use std::future::Future;

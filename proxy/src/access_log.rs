@@ -104,6 +104,7 @@ pub(crate) fn line(head: Option<&Head>, record: &Record, traffic: Traffic, total
         "service": record.route.as_ref().map(|route| &**route.pool.service()),
         "tried": tried,
         "status": record.status,
+        "cut": record.cut,
         "refusal": record.refusal.map(crate::refusal::Refusal::label),
         "bytes_in": traffic.bytes_in,
         "bytes_out": traffic.bytes_out,

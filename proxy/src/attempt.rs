@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::ErrorType;
@@ -22,7 +23,7 @@ use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::retry::Failure;
 use crate::timer::Timer;
-use crate::wire::Wire;
+use crate::wire::{Handle, Wire};
 
 /// How long a pooled connection may have rested to be trusted with a request that must not be sent twice: shorter than
 /// any common keep-alive timeout, so that the endpoint is not about to close it.
@@ -112,8 +113,15 @@ impl Attempt<'_> {
                     Conversation::Stale => self.failed(Failure::Broken, true, self.untouched()),
                 }
             }
-            Err(Unconnected::Gone) => Tried::Gone,
-            Err(Unconnected::Late) => Tried::Refused(Refusal::Deadline),
+            Err(Unconnected::Gone) => {
+                self.note("stopped");
+                Tried::Gone
+            }
+            Err(Unconnected::Late) => {
+                self.note(Failure::ConnectTimeout.label());
+                self.blame_for_all_the_time();
+                Tried::Refused(Refusal::Deadline)
+            }
             Err(Unconnected::Failed { failure, blame }) => self.failed(failure, blame, self.untouched()),
         }
     }
@@ -123,11 +131,25 @@ impl Attempt<'_> {
         self.down.bytes_in == self.plan.held.len()
     }
 
-    /// Notes a failure, blames, and decides whether to go on.
+    /// Notes how the try ended.
+    fn note(&mut self, outcome: &'static str) {
+        self.plan.core.observe.tried(self.lease, outcome);
+        self.record.tried(self.lease, outcome);
+    }
+
+    /// The exchange's whole time passed while this endpoint was waited for. If none was tried before it, it had all of
+    /// that time; one that was tried later may have had a moment only.
+    fn blame_for_all_the_time(&self) {
+        if self.tried.len() == 1 {
+            self.plan.blame(self.lease);
+        }
+    }
+
+    /// Notes a failure, blames, and decides whether to go on: in this order, since an ejection may be what makes all
+    /// endpoints of the pool ejected, and the next one to be had.
     fn failed(&mut self, failure: Failure, blame: bool, replayable: bool) -> Tried {
         let Self { plan, lease, tried, .. } = *self;
-        plan.core.observe.tried(lease, failure.label());
-        self.record.tried(lease, failure.label());
+        self.note(failure.label());
         if blame {
             plan.blame(lease);
         }
@@ -146,6 +168,9 @@ impl Attempt<'_> {
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = connecting.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {
+                    Ok(io) if is_connected_to_itself(&io) => {
+                        Err(Unconnected::Failed { failure: Failure::Connect, blame: true })
+                    }
                     Ok(io) => {
                         let (stream, wire) = Wire::new(io);
                         Ok(Connection { stream: Box::new(stream), wire })
@@ -179,14 +204,10 @@ impl Attempt<'_> {
         let head = request_head(plan.head, &plan.client, plan.id, &lease.member().label, sending);
         let Connection { stream, wire } = connection;
         let mut up = HttpSession::new(stream);
-        if plan.head.is_head() || plan.head.upgrade {
-            // The library must know what it reads the answer to. Over a wire its write does not wait; if it fails, so
-            // does the read behind it.
-            let Some(request) = parsed(&head) else { return Ended(Tried::Refused(Refusal::BadAnswer)) };
-            drop(up.write_request_header(request).await);
-        } else {
-            wire.push(&head);
+        if (plan.head.is_head() || plan.head.upgrade) && tell(&mut up, &wire, plan.head.is_head()).await.is_err() {
+            return Ended(Tried::Refused(Refusal::BadAnswer));
         }
+        wire.push(&head);
         let mut pump = Pump::new(self.down, up, wire.clone(), self.timer, self.plan.limits(), upload);
         let sent_at = plan.core.clock.now();
         let verdict = await_answer(plan, &mut pump).await;
@@ -203,31 +224,36 @@ impl Attempt<'_> {
         };
         let replayable = !pump.consumed();
         if let Some(failure) = failure {
+            if plan.blames(failure) && !stale {
+                plan.blame(lease);
+            }
             let facts = plan.facts(self.record.tries, pump.down.is_answered(), replayable);
             let goes_on = plan.goes_on(failure, facts, tried, self.next);
             if goes_on || matches!(verdict, Verdict::Failed(_)) {
                 drop(pump);
-                plan.core.observe.tried(lease, failure.label());
-                self.record.tried(lease, failure.label());
-                if plan.blames(failure) && !stale {
-                    plan.blame(lease);
-                }
+                self.note(failure.label());
                 return Ended(Tried::Failed(failure));
             }
         }
         match verdict {
             Verdict::Failed(failure) => Ended(Tried::Failed(failure)),
             Verdict::Stopped(event) => {
+                let endpoint_is_late = matches!(event, Event::Late(Late::Total)) && pump.awaited_the_endpoint();
                 drop(pump);
-                plan.core.observe.tried(lease, "stopped");
-                self.record.tried(lease, "stopped");
+                if endpoint_is_late {
+                    self.note(Failure::Timeout.label());
+                    self.blame_for_all_the_time();
+                } else {
+                    self.note("stopped");
+                }
                 Ended(stopped(&event))
             }
             Verdict::Answer { head, status, busy } => {
-                match failure.unwrap_or(Failure::Status(status)) {
-                    Failure::Busy => {}
-                    failure if plan.blames(failure) => plan.blame(lease),
-                    _ => plan.credit(lease),
+                match failure {
+                    // Blamed above, if it is to be.
+                    Some(_) => {}
+                    None if plan.blames(Failure::Status(status)) => plan.blame(lease),
+                    None => plan.credit(lease),
                 }
                 let label = if busy { "busy" } else { "answered" };
                 plan.core.observe.tried(lease, label);
@@ -236,7 +262,8 @@ impl Attempt<'_> {
                 if plan.core.is_draining() || ends_with_connection(&head, plan.head) {
                     pump.down.close_afterwards();
                 }
-                let after = deliver(plan, lease, pump, head).await;
+                let (after, cut) = deliver(plan, lease, pump, head).await;
+                self.record.cut = cut;
                 Ended(Tried::Over(after))
             }
         }
@@ -282,15 +309,15 @@ async fn await_answer(plan: &Plan<'_>, pump: &mut Pump<'_>) -> Verdict {
     }
 }
 
-/// Passes the final answer on, to its last byte.
-async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<ResponseHeader>) -> After {
+/// Passes the final answer on, to its last byte; says whether it broke off before.
+async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<ResponseHeader>) -> (After, bool) {
     let tunnel = head.status == 101;
     if pump.deliver(head).is_err() {
-        return After::Close;
+        return (After::Close, true);
     }
     let event = pump.next().await;
     match event {
-        Event::Delivered if tunnel => After::Linger,
+        Event::Delivered if tunnel => (After::Linger, false),
         Event::Delivered => {
             let wire = pump.up_wire.clone();
             let whole = pump.down.body_done();
@@ -302,7 +329,7 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
                     plan.core.idle.put(lease.address(), Connection { stream, wire }, plan.core.clock.now(), idle);
                 }
             }
-            if whole && reusable { After::Reuse } else { After::Linger }
+            (if whole && reusable { After::Reuse } else { After::Linger }, false)
         }
         // The answer cannot be completed: the client sees the connection end before the answer's length is reached, or
         // before its last chunk.
@@ -311,9 +338,13 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
                 plan.blame(lease);
             }
             plan.core.observe.cut(lease);
-            After::Close
+            (After::Close, !tunnel)
         }
-        _ => After::Close,
+        Event::Late(Late::Total) => {
+            plan.core.observe.cut(lease);
+            (After::Close, true)
+        }
+        _ => (After::Close, !tunnel),
     }
 }
 
@@ -355,16 +386,28 @@ impl Plan<'_> {
     }
 }
 
-/// A request head of ours as the library's type.
-fn parsed(head: &[u8]) -> Option<Box<RequestHeader>> {
-    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let mut first = lines.next()?.split(|&byte| byte == b' ');
-    let mut request = Box::new(RequestHeader::build(first.next()?, first.next()?, Some(16)).ok()?);
+/// Tells the session what it will read the answer to, which decides how that is framed: a `HEAD`, or an upgrade. What it
+/// writes for that goes nowhere; the head that the endpoint gets is ours, which may hold targets the library's type cannot.
+async fn tell(up: &mut HttpSession, wire: &Handle, is_head: bool) -> pingora_error::Result<()> {
+    let mut request = Box::new(RequestHeader::build(if is_head { "HEAD" } else { "GET" }, b"/", Some(1))?);
     request.set_version(http::Version::HTTP_11);
-    for line in lines.take_while(|line| !line.is_empty()) {
-        let colon = memchr::memchr(b':', line)?;
-        let name = std::str::from_utf8(line.get(..colon)?).ok()?.to_owned();
-        request.append_header(name, line.get(colon + 1..)?.trim_ascii()).ok()?;
+    if !is_head {
+        request.insert_header(http::header::UPGRADE, "any")?;
     }
-    Some(request)
+    wire.mute(true);
+    let told = up.write_request_header(request).await;
+    wire.mute(false);
+    told.map(drop)
+}
+
+/// Whether a connection to a local port found nobody there and, by TCP's simultaneous open, itself: possible when the
+/// port lies in the range that connections are opened from.
+fn is_connected_to_itself(io: &Stream) -> bool {
+    let digest = io.get_socket_digest();
+    digest.is_some_and(|digest| {
+        let peer = digest.peer_addr().and_then(|address| address.as_inet());
+        peer.is_some_and(|peer| {
+            peer.ip().is_loopback() && digest.local_addr().and_then(|address| address.as_inet()) == Some(peer)
+        })
+    })
 }

@@ -75,6 +75,11 @@ impl Held {
         }
     }
 
+    /// Whether a body of this length may be held at all.
+    pub(crate) fn may_hold(&self, length: u64) -> bool {
+        length <= self.limit
+    }
+
     /// Sets memory for `bytes` in all aside; `false` when they exceed the limit or the budget.
     pub(crate) fn reserve(&mut self, bytes: u64) -> bool {
         if bytes > self.limit {
@@ -86,6 +91,13 @@ impl Held {
         }
         self.share.bytes += more;
         true
+    }
+
+    /// Counts what is held, whatever the limit: at most one read's worth beyond it.
+    pub(crate) fn reserve_anyway(&mut self) {
+        let more = self.length.saturating_sub(self.share.bytes);
+        self.share.budget.0.used.fetch_add(more, Relaxed);
+        self.share.bytes += more;
     }
 
     /// Adds a piece whatever the limits: what was read must go somewhere.

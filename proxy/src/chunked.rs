@@ -1,7 +1,7 @@
 //! Whether the chunked framing of a request body is what RFC 9112 §7.1 says, byte by byte.
 //!
-//! In: the bytes behind a head that says `chunked`, in pieces of any size. Out: the first fault, or the body's end. Cost:
-//! a step per byte of framing; the data of a chunk is skipped by count; no allocation.
+//! In: the bytes behind a head that says `chunked`, in pieces of any size. Out: the first fault, or the body's end.
+//! Cost: a step per byte of framing; the data of a chunk is skipped by count; no allocation.
 //!
 //! Why beside the library's reader, which does read them: it takes an empty size for 0, and lets LF and NUL through in
 //! extensions and trailers, where the next reader on the way may see a line end. It gets no byte of a read that has a

@@ -130,11 +130,12 @@ async fn next_head(
             match head::read(buf, &mut scanned, listener) {
                 Read::Head(head) => return Next::Head(head),
                 Read::Refused(refusal) => return Next::Refused(refusal),
+                // A blank line alone starts nothing.
+                Read::More if buf.is_empty() => started = None,
                 Read::More => {}
             }
         }
-        // A blank line alone starts nothing.
-        let deadline = match started.filter(|_| !buf.is_empty()) {
+        let deadline = match started {
             Some(first_byte) => first_byte.after(listener.header_timeout),
             None => idle_until,
         };

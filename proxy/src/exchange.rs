@@ -143,7 +143,7 @@ impl Exchange<'_> {
         let mut held = Held::new(&self.core.body_budget, settings.buffer_body.get().min(settings.max_body.get()));
         let fits = match self.head.framing {
             Framing::None | Framing::Length(0) => return Ok((held, false)),
-            Framing::Length(length) => held.reserve(length),
+            Framing::Length(length) => held.may_hold(length),
             Framing::Chunked => true,
         };
         if self.head.expects_continue && self.down.ask_for_body().is_err() {
@@ -175,9 +175,16 @@ impl Exchange<'_> {
                     if held.len() > settings.max_body.get() {
                         return Err(self.refuse_and_close(Refusal::BodyTooLarge).await);
                     }
+                    // Memory is set aside as bytes arrive, not for what a head announces: a client that sends no body
+                    // must not keep others from having theirs held.
                     if !held.reserve(held.len()) {
-                        self.core.observe.body_streamed();
-                        return Ok((held, !self.down.body_done()));
+                        if !self.down.body_done() {
+                            held.finish();
+                            self.core.observe.body_streamed();
+                            return Ok((held, true));
+                        }
+                        // It is all here: to stream it would save nothing.
+                        held.reserve_anyway();
                     }
                     since = self.timer.now();
                 }

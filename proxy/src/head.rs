@@ -54,6 +54,7 @@ impl Kind {
             10 if is("connection") => Self::Connection,
             10 if is("keep-alive") => Self::HopByHop,
             12 if is("x-request-id") => Self::RequestId,
+            14 if is("http2-settings") => Self::HopByHop,
             14 if is("content-length") => Self::ContentLength,
             15 if is("x-forwarded-for") => Self::ForwardedFor,
             16 if is("x-forwarded-host") => Self::ForwardedHost,
@@ -228,8 +229,7 @@ fn parse(raw: Bytes, limits: &ListenerSettings) -> Result<Head, Refusal> {
     head.connection().map_err(Refusal::BadRequest)?;
     head.framing = head.body_framing().map_err(Refusal::BadRequest)?;
     head.host = head.the_host(request.authority).map_err(Refusal::BadRequest)?;
-    let has_upgrade = head.fields.iter().any(|field| field.kind == Kind::Upgrade);
-    head.upgrade = head.upgrade && has_upgrade && head.is_11;
+    head.upgrade = head.upgrade && head.is_11 && head.asks_for_a_tunnel();
     head.expects_continue = head.is_11
         && !matches!(head.framing, Framing::None | Framing::Length(0))
         && head.values(Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"));
@@ -349,6 +349,18 @@ impl Head {
     /// Whether `Connection` makes the field of this name one of this hop only.
     pub(crate) fn is_nominated(&self, name: &[u8]) -> bool {
         self.nominated.iter().any(|range| self.bytes(range).eq_ignore_ascii_case(name))
+    }
+
+    /// Whether `Upgrade` names protocols that a tunnel may carry. HTTP itself is none: a client that talked h2c to the
+    /// endpoint through us would get past routes, limits and forwarding fields. It is served without the upgrade, which
+    /// RFC 9110 §7.8 lets any server do.
+    fn asks_for_a_tunnel(&self) -> bool {
+        let mut asked = self.values(Kind::Upgrade).flat_map(list).peekable();
+        let is_http = |protocol: &[u8]| {
+            protocol.eq_ignore_ascii_case(b"h2c")
+                || protocol.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"http"))
+        };
+        asked.peek().is_some() && !asked.any(is_http)
     }
 
     /// Reads `Connection`: close, keep-alive, upgrade, and the fields it makes hop-by-hop.

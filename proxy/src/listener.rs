@@ -18,6 +18,10 @@ use crate::core::Core;
 /// Connections that may wait in the kernel; it cuts this to `net.core.somaxconn`.
 const BACKLOG: u32 = 65_535;
 
+/// Connections that are taken in after the end was asked for: what `net.core.somaxconn` lets wait by default, so that new
+/// ones cannot keep a listener open for ever.
+const MOST_LATE: u32 = 4096;
+
 /// How long accepting rests when the process has no file descriptor left: long enough not to burn a core, short enough
 /// not to be noticed once one is free.
 const REST: Duration = Duration::from_millis(50);
@@ -50,6 +54,7 @@ impl Listener {
     pub(crate) async fn run(self, core: Arc<Core>, tasks: TaskTracker, stop: CancellationToken) {
         let name = self.address.to_string();
         let metrics = core.observe.listener(&name);
+        let mut late = 0;
         let places = Arc::new(Semaphore::new(self.settings.max_connections.min(Semaphore::MAX_PERMITS)));
         loop {
             // A place first: a connection that cannot be served waits in the kernel, not in a descriptor of ours.
@@ -57,10 +62,18 @@ impl Listener {
                 let place = places.clone().acquire_owned().await;
                 (place, self.socket.accept().await)
             };
-            let (place, accepted) = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = accepted => accepted,
+            let accepted = tokio::select! {
+                biased;
+                // Those that the kernel has accepted already are taken in also after `stop`: closing the listener would
+                // reset them, with their requests unread.
+                accepted = accepted => Some(accepted),
+                () = stop.cancelled() => None,
             };
+            let Some((place, accepted)) = accepted else { return };
+            late += u32::from(stop.is_cancelled());
+            if late > MOST_LATE {
+                return;
+            }
             let (io, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {

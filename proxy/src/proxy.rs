@@ -129,11 +129,6 @@ impl Proxy {
         self.tasks.wait().await;
     }
 
-    /// Connections and listeners that have not ended.
-    pub fn busy(&self) -> usize {
-        self.tasks.len()
-    }
-
     /// Brings the gauges up to date that are read rather than counted; call it before metrics are rendered.
     pub fn refresh_metrics(&self) {
         self.core.observe.body_memory(self.core.body_budget.used());

@@ -94,17 +94,18 @@ enum Answer {
     Done,
 }
 
-/// A wait that progress renews: since when, and the backlog at that time.
+/// A wait that progress renews: since when, and how many bytes had been sent by then.
 #[derive(Clone, Copy, Debug, Default)]
-struct Wait(Option<(Moment, usize)>);
+struct Wait(Option<(Moment, u64)>);
 
 impl Wait {
-    /// Notes that the wait goes on with this backlog; less of it than before is progress.
-    fn on(&mut self, now: Moment, backlog: usize) -> Moment {
+    /// Since when it goes on, given what has been sent so far. Not the backlog: that of a slow reader who is given the
+    /// next piece as soon as there is room is never smaller than it was.
+    fn on(&mut self, now: Moment, sent: u64) -> Moment {
         match self.0 {
-            Some((since, before)) if backlog >= before => since,
+            Some((since, before)) if sent == before => since,
             _ => {
-                self.0 = Some((now, backlog));
+                self.0 = Some((now, sent));
                 now
             }
         }
@@ -150,7 +151,9 @@ impl<'a> Pump<'a> {
     ) -> Self {
         let received_before = up_wire.received();
         let (waits, state) = (Waits::default(), Answer::Head);
-        Self { down, up, up_wire, timer, limits, upload, uploaded: false, state, waits, received_before }
+        // An answer may be whole before the first look at an upload of nothing.
+        let uploaded = upload.pieces.is_empty() && !upload.streams;
+        Self { down, up, up_wire, timer, limits, upload, uploaded, state, waits, received_before }
     }
 
     /// The head that [`Event::Head`] announced.
@@ -196,9 +199,16 @@ impl<'a> Pump<'a> {
         self.down.finish_answer()
     }
 
+    /// Whether, when the last deadline passed, it was the endpoint that was waited for.
+    pub(crate) fn awaited_the_endpoint(&self) -> bool {
+        self.waits.answer.0.is_some() || self.waits.endpoint_write.0.is_some()
+    }
+
     /// Ends the try; the endpoint's session if it is in a state to be used again.
     pub(crate) fn into_clean(self) -> Option<HttpSession> {
-        let sent = self.uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
+        // The answer may be read before anybody asked for the piece behind the last one.
+        let uploaded = self.uploaded || (!self.upload.streams && self.upload.pieces.is_empty());
+        let sent = uploaded && self.up_wire.backlog() == 0 && !self.up_wire.is_dead();
         (self.state == Answer::Done && sent).then_some(self.up)
     }
 
@@ -219,7 +229,7 @@ impl<'a> Pump<'a> {
                     None => moved = true,
                 }
             }
-            // A side that was too full to be given more and is so no longer must be asked again: nothing else would wake us.
+            // A side that was too full to be given more and no longer is must be asked again: nothing else wakes us.
             let down_full = self.down.wire.backlog() > GATHER;
             let down_clear = match self.down.wire.poll_drained(cx) {
                 Poll::Ready(Ok(())) => true,
@@ -297,13 +307,20 @@ impl<'a> Pump<'a> {
             // Nobody takes it. Not read either: the answer decides what becomes of the client's connection.
             return Poll::Pending;
         }
-        if self.upload.sending == Sending::Chunked {
-            if let Some(piece) = self.upload.pieces.pop_front() {
-                self.send(cx, &piece);
-                return Poll::Ready(None);
+        if !self.upload.pieces.is_empty() {
+            if self.upload.sending == Sending::Chunked {
+                if let Some(piece) = self.upload.pieces.pop_front() {
+                    self.send(cx, &piece);
+                }
+            } else {
+                ready!(self.up_wire.poll_send(cx, &mut self.upload.pieces));
             }
-        } else if !self.upload.pieces.is_empty() {
-            return self.up_wire.poll_send(cx, &mut self.upload.pieces).map(|()| None);
+            // Ended with its last piece, not a step later: the answer may come in between, and a connection whose
+            // request counts as unfinished is not used again.
+            if self.upload.pieces.is_empty() && !self.upload.streams {
+                self.end_upload();
+            }
+            return Poll::Ready(None);
         }
         if self.upload.streams {
             match ready!(self.down.poll_body(cx)) {
@@ -317,6 +334,9 @@ impl<'a> Pump<'a> {
                         return Poll::Ready(Some(Event::BodyTooLarge));
                     }
                     self.send(cx, &piece);
+                    if self.state != Answer::Tunnel && self.down.body_done() {
+                        self.end_upload();
+                    }
                     return Poll::Ready(None);
                 }
                 Ok(None) if self.state == Answer::Tunnel => {
@@ -329,11 +349,15 @@ impl<'a> Pump<'a> {
                 Err(error) => return Poll::Ready(Some(bad_or_gone(&error))),
             }
         }
+        self.end_upload();
+        Poll::Ready(None)
+    }
+
+    fn end_upload(&mut self) {
         if self.upload.sending == Sending::Chunked {
             self.up_wire.push(b"0\r\n\r\n");
         }
         self.uploaded = true;
-        Poll::Ready(None)
     }
 
     fn send(&mut self, cx: &mut Context<'_>, piece: &[u8]) {
@@ -365,7 +389,7 @@ impl<'a> Pump<'a> {
             self.waits.client_write.over();
         } else {
             consider(
-                self.waits.client_write.on(now, self.down.wire.backlog()),
+                self.waits.client_write.on(now, self.down.wire.sent()),
                 self.limits.client_write,
                 Late::ClientWrite,
             );
@@ -373,8 +397,7 @@ impl<'a> Pump<'a> {
         if up_clear {
             self.waits.endpoint_write.over();
         } else {
-            let held: usize = self.upload.pieces.iter().map(Bytes::len).sum();
-            let since = self.waits.endpoint_write.on(now, self.up_wire.backlog() + held);
+            let since = self.waits.endpoint_write.on(now, self.up_wire.sent());
             consider(since, self.limits.endpoint_write, Late::EndpointWrite);
         }
         let awaits_client = up_clear && self.upload.streams && !self.uploaded && !self.up_wire.is_dead();

@@ -135,3 +135,25 @@ impl Refusal {
         Bytes::from(answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+
+    /// Every label that a refusal may have, read from the two `match`es that give them.
+    fn labels() -> Vec<String> {
+        let sources = [include_str!("refusal.rs"), include_str!("head/fault.rs")];
+        let arms = sources.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once("=> \""));
+        let words = arms.filter_map(|(_, rest)| rest.split('"').next());
+        words.filter(|word| !word.contains(' ') && !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_runbook_names_every_reason() {
+        let runbook = include_str!("../../docs/runbook/refusals.md");
+        let labels = labels();
+        assert!(labels.len() > 30, "{labels:?}");
+        for label in labels {
+            assert!(runbook.contains(&format!("`{label}`")), "{label} is not in docs/runbook/refusals.md");
+        }
+    }
+}

@@ -48,7 +48,9 @@ struct Inner {
     out: BytesMut,
     /// A write failed: what is written from now on is lost, but the answer may still be read.
     dead: Option<io::ErrorKind>,
+    muted: bool,
     received: u64,
+    sent: u64,
     /// The framing of the body that the session reads, while it is chunked.
     chunked: Option<Chunked>,
 }
@@ -56,8 +58,15 @@ struct Inner {
 impl Wire {
     /// Wraps a transport stream.
     pub(crate) fn new(io: Stream) -> (Self, Handle) {
-        let handle =
-            Handle(Arc::new(Mutex::new(Inner { io, out: BytesMut::new(), dead: None, received: 0, chunked: None })));
+        let handle = Handle(Arc::new(Mutex::new(Inner {
+            io,
+            out: BytesMut::new(),
+            dead: None,
+            muted: false,
+            received: 0,
+            sent: 0,
+            chunked: None,
+        })));
         (Self(handle.clone()), handle)
     }
 }
@@ -80,6 +89,16 @@ impl Handle {
     /// Bytes read from the connection since it was opened.
     pub(crate) fn received(&self) -> u64 {
         self.lock().received
+    }
+
+    /// Bytes that the socket has taken since it was opened.
+    pub(crate) fn sent(&self) -> u64 {
+        self.lock().sent
+    }
+
+    /// While muted, what is written is taken and dropped.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.lock().muted = muted;
     }
 
     /// Takes `bytes` for sending. They leave with the next [`Handle::poll_drained`].
@@ -151,7 +170,7 @@ impl Inner {
     }
 
     fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
-        if self.dead.is_some() {
+        if self.dead.is_some() || self.muted {
             return;
         }
         let sent = if bytes.len() <= GATHER {
@@ -161,6 +180,7 @@ impl Inner {
             let pieces = [io::IoSlice::new(&self.out), io::IoSlice::new(bytes)];
             match Pin::new(&mut self.io).poll_write_vectored(cx, &pieces) {
                 Poll::Ready(Ok(sent)) => {
+                    self.sent += sent as u64;
                     let waited = sent.min(self.out.len());
                     self.out.advance(waited);
                     sent - waited
@@ -188,6 +208,7 @@ impl Inner {
             match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices)) {
                 Ok(0) => drop(self.fail(&io::ErrorKind::WriteZero.into())),
                 Ok(sent) => {
+                    self.sent += sent as u64;
                     let waited = sent.min(self.out.len());
                     self.out.advance(waited);
                     advance(pieces, sent - waited);
@@ -205,7 +226,10 @@ impl Inner {
         while !self.out.is_empty() {
             match Pin::new(&mut self.io).poll_write(cx, &self.out) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(&io::ErrorKind::WriteZero.into()))),
-                Poll::Ready(Ok(sent)) => self.out.advance(sent),
+                Poll::Ready(Ok(sent)) => {
+                    self.sent += sent as u64;
+                    self.out.advance(sent);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(&error))),
                 Poll::Pending => return Poll::Pending,
             }

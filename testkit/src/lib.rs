@@ -8,6 +8,7 @@
 //! - [`Raw`]: a client that writes what it is told, however malformed, and reads one [`Response`] at a time.
 //! - [`Process`], [`Weir`]: a real binary, its output, its memory, its metrics.
 //! - [`Nginx`], [`HaProxy`]: the real peers, in the foreground, on free loopback ports.
+//! - [`Consul`]: a real agent, or a cluster of them.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,6 +19,7 @@
 
 mod body;
 mod connection;
+mod consul;
 mod deadline;
 mod endpoint;
 mod gate;
@@ -33,6 +35,7 @@ mod weir;
 mod wire;
 
 pub use body::Body;
+pub use consul::Consul;
 pub use deadline::{PATIENCE, eventually};
 pub use endpoint::{Call, Endpoint, Received, Script, Seen};
 pub use gate::Gate;

@@ -102,6 +102,37 @@ fn a_client_that_does_not_take_its_answer_is_closed_and_the_lease_returned() {
 }
 
 #[test]
+fn a_client_that_takes_its_answer_slowly_but_steadily_is_served() {
+    let endpoint = Endpoint::start(|_| Plan::new().reply(Reply::new(200).pattern(1, 1 << 40)));
+    let weir = Setup { listener: "write_timeout = \"600ms\"", ..Setup::default() }.start(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    client.write(get("/", ""));
+    let mut silence = Raw::connect(weir.address());
+    for _ in 0..150 {
+        client.bytes(500_000);
+        // Nothing comes here: this is a pause, far shorter than the deadline, and long enough for buffers to fill.
+        silence.hears_within(Duration::from_millis(20));
+    }
+    assert_eq!(endpoint.seen().open, 1, "it was not given up");
+}
+
+#[test]
+fn an_endpoint_that_takes_the_request_slowly_but_steadily_is_waited_for() {
+    const LENGTH: u64 = 50_000_000;
+    let endpoint = Endpoint::start(|_| {
+        let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+        let slowly = |plan: Plan, _| plan.read_bytes(500_000).trickle(hint, hint.len(), Duration::from_millis(20));
+        (0..100).fold(Plan::new(), slowly).read_body().reply(Reply::new(200))
+    });
+    let route = "body = { max = \"1GiB\", buffer = \"0B\" }\ntimeout = { write = \"600ms\" }";
+    let weir = Setup { route, ..Setup::default() }.start(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    client.write(post(LENGTH, ""));
+    client.try_write_pattern(1, LENGTH).unwrap();
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
 fn an_endpoint_that_does_not_answer_in_time_is_504() {
     let endpoint = Endpoint::start(|_| Plan::new().hang());
     let weir =
@@ -174,12 +205,30 @@ fn the_whole_exchange_has_a_deadline_whoever_is_slow() {
 
 #[test]
 fn the_deadline_cuts_an_answer_that_never_ends() {
-    let bytes = Reply::new(200).body("x".repeat(1000)).to_bytes("GET");
-    let endpoint = Endpoint::start(move |_| Plan::new().trickle(bytes.clone(), 1, Duration::from_millis(10)));
+    let endpoint = Endpoint::start(|_| {
+        let head = Reply::new(200).claim_length(1000).head();
+        Plan::new().write(head).trickle(vec![b'x'; 1000], 1, Duration::from_millis(10))
+    });
     let weir =
         Setup { route: r#"timeout = { connect = "200ms", total = "500ms" }"#, ..Setup::default() }.start(&endpoint);
     let response = Raw::ask(weir.address(), get("/", ""));
-    assert!(!response.body.complete);
+    assert_eq!((response.status, response.body.complete), (200, false));
     endpoint.wait_for_close(1);
     wait_until_leases_are_back(&weir);
+}
+
+#[test]
+fn a_blank_line_left_over_from_the_last_request_starts_no_deadline() {
+    let endpoint = ok();
+    let weir =
+        Setup { listener: "header_timeout = \"300ms\"\nidle_timeout = \"1h\"", ..Setup::default() }.start(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    assert_eq!(client.write(get("/", "")).response().status, 200);
+    client.write("\r\n");
+    assert!(!client.hears_within(Duration::from_millis(600)), "nothing has begun");
+    let head = get("/", "");
+    let (first, second) = head.split_at(10);
+    client.write(first);
+    client.write(second);
+    assert_eq!(client.response().status, 200);
 }

@@ -53,6 +53,13 @@ fn an_answer_to_a_large_body_followed_by_silence_arrives() {
 }
 
 #[test]
+fn an_answer_followed_by_a_reset_arrives() {
+    // The endpoint closes with unread bytes, which the kernel makes a reset; what came before it still counts.
+    the_answer_arrives(KB_100, &Plan::new().reply(no()).close());
+    the_answer_arrives(MB_20, &Plan::new().reply(no()).close());
+}
+
+#[test]
 fn an_answer_after_part_of_a_large_body_arrives() {
     the_answer_arrives(MB_20, &Plan::new().read_bytes(1_000_000).reply(no()).finish());
 }

@@ -6,6 +6,7 @@
 
 mod abort;
 mod answers;
+mod crowd;
 mod deadlines;
 mod early;
 mod expect;

@@ -185,3 +185,17 @@ fn a_refused_upgrade_that_also_asked_to_close_is_closed() {
     assert_eq!(response.field("connection"), Some("close"));
     assert!(client.is_ended());
 }
+
+#[test]
+fn a_head_request_may_have_every_target_that_a_get_may_have() {
+    let endpoint = echo_target();
+    let weir = weir(&endpoint);
+    let mut client = Raw::connect(weir.address());
+    for target in [r#"/x?q="a""#, "/<x>", "/a`b?c>d", &format!("/{}", "a".repeat(8000))] {
+        let head = get(target, "").replacen("GET", "HEAD", 1);
+        let response = client.write(head).response_to("HEAD");
+        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(response.field("content-length"), Some(target.len().to_string().as_str()));
+    }
+    assert_eq!(endpoint.seen().accepted, 1);
+}

@@ -179,3 +179,15 @@ fn an_upgrade_field_without_the_word_in_connection_asks_for_nothing() {
     let head = &requests.first().unwrap().head;
     assert_eq!((head.field("upgrade"), head.field("connection")), (None, None));
 }
+
+#[test]
+fn an_upgrade_to_another_http_is_served_without_the_upgrade() {
+    let endpoint = Endpoint::replying(Reply::new(200).body("plain"));
+    let weir = weir(&endpoint);
+    let lines = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n";
+    let response = Raw::ask(weir.address(), get("/", lines));
+    assert_eq!((response.status, response.text()), (200, "plain".to_owned()));
+    let requests = endpoint.requests();
+    let head = String::from_utf8_lossy(&requests[0].head.raw).to_lowercase();
+    assert!(!head.contains("upgrade") && !head.contains("http2-settings"), "{head}");
+}

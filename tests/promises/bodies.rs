@@ -122,6 +122,62 @@ fn a_streamed_body_whose_chunks_come_torn_in_every_place_arrives_whole() {
 }
 
 #[test]
+fn a_chunked_body_that_is_held_is_sent_again_counted() {
+    let dying = Endpoint::scripted([Plan::new().read_bytes(5).reset()]);
+    let good = Endpoint::replying(Reply::new(200));
+    let weir = Setup::before(&[&dying, &good]).route("retry = { non_idempotent = true }").service(NEVER_EJECT).start();
+    let mut client = Raw::connect(weir.address());
+    client.write("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.write_pieces(["5\r\nhello\r\n", "6\r\n wor", "ld\r\n0\r\nX-Sum: 1\r\n\r\n"]);
+    assert_eq!(client.response().status, 200);
+    let received = good.wait_for_bodies(1).remove(0);
+    assert_eq!(received.body.kept, "hello world");
+    assert_eq!(received.head.field("content-length"), Some("11"));
+    assert_eq!(received.head.field("transfer-encoding"), None);
+}
+
+#[test]
+fn connections_to_an_endpoint_are_used_again_after_answers_and_uploads_of_any_size() {
+    let endpoint = Endpoint::start(|call| Reply::new(200).pattern(1, call.target().len() as u64 * 50_000).into());
+    let weir = Setup::before(&[&endpoint]).route("retry = { non_idempotent = true }").start();
+    let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+    for turn in 0..100 {
+        let length = turn * 7919;
+        client.write(post_head(&format!("/{}", "x".repeat(usize::try_from(turn % 9).unwrap())), length));
+        client.try_write_pattern(turn, length).unwrap();
+        assert!(client.response().body.complete);
+    }
+    assert_eq!(endpoint.seen().accepted, 1);
+}
+
+#[test]
+fn one_thread_serves_many_uploads_at_once() {
+    let endpoint = Endpoint::start(|_| Plan::new().echo_body());
+    let weir = Setup::before(&[&endpoint])
+        .server("threads = 1\nshutdown_delay = \"0s\"")
+        .route("body = { max = \"8MiB\", buffer = \"64KiB\" }")
+        .start();
+    let (length, weir) = (2 * MIB, &weir);
+    std::thread::scope(|scope| {
+        for seed in 0..8 {
+            scope.spawn(move || {
+                let mut client = Raw::connect_within(weir.address(), Duration::from_mins(1));
+                let mut writer = client.writer();
+                let body = weir_testkit::pattern(seed, usize::try_from(length).unwrap());
+                let uploading = std::thread::spawn(move || {
+                    use std::io::Write as _;
+                    writer.write_all(post_head("/", length).as_bytes()).unwrap();
+                    writer.write_all(&body).unwrap();
+                });
+                let answer = client.response();
+                uploading.join().unwrap();
+                assert_eq!((answer.body.length, answer.body.hash), (length, pattern_hash(seed, length)));
+            });
+        }
+    });
+}
+
+#[test]
 fn an_answer_of_30_mb_that_begins_before_a_body_of_20_mb_is_read_does_not_hang() {
     let (question, answer) = (20 * MIB, 30 * MIB);
     let endpoint = Endpoint::scripted([Plan::new().reply(Reply::new(200).pattern(2, answer)).read_body()]);

@@ -80,8 +80,8 @@ fn least_connections_sends_nothing_more_to_an_endpoint_that_is_still_busy_while_
     for _ in 0..20 {
         let mut client = Raw::connect(weir.address());
         let before = fast.requests().len();
-        client.write(get("/"));
         let total = slow.requests().len() + before + 1;
+        client.write(get("/"));
         eventually("the request arrives", || slow.requests().len() + fast.requests().len() >= total);
         if fast.requests().len() > before {
             assert_eq!(client.response().field("x-endpoint"), Some("fast"));

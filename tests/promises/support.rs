@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use weir_testkit::{Endpoint, Process, Raw, Response, Weir};
+use weir_testkit::{Endpoint, Process, Raw, Response, Weir, eventually};
 
 /// The proxy under test.
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
@@ -161,4 +161,9 @@ pub(crate) fn assert_metric(weir: &Weir, name: &str, labels: &[(&str, &str)], ex
 /// The exchange that a client has the answer of may not be counted yet: waits until `count` are.
 pub(crate) fn wait_for_exchanges(weir: &Weir, count: u32) {
     weir.wait_for_metric("weir_requests_total", &[], |value| value >= f64::from(count));
+}
+
+/// Waits until weir has written this; its last lines may come after its end.
+pub(crate) fn wait_for_words(weir: &Weir, words: &str) {
+    eventually(&format!("it says `{words}`"), || weir.output().contains(words));
 }

@@ -17,12 +17,11 @@ pub(super) fn draw(pixels: &mut DynamicImage, mark: &Mark, face: &Face) {
         return;
     }
     let sides = Sides { width: pixels.width() as usize, height: pixels.height() as usize };
-    let margin = sides.margin_within(mark.margin.pixels(pixels.width()));
-    let mask = face.mask(&mark.text, mark.size.pixels(pixels.width()), mark.rotate, sides.room(margin));
+    let (mask, places) = placed(mark, face, pixels.width(), pixels.height());
     if !mark.color.is_grey() {
         colour(pixels);
     }
-    for (x, y) in places(sides, &mask, mark.position, margin) {
+    for (x, y) in places {
         let ink = Ink { mask: &mask, x, y, opacity: mark.opacity.of_255(), color: mark.color };
         match pixels {
             DynamicImage::ImageLuma8(image) => ink.solid::<_, 1>(image.as_mut(), sides),
@@ -37,6 +36,15 @@ pub(super) fn draw(pixels: &mut DynamicImage, mark: &Mark, face: &Face) {
             _ => {}
         }
     }
+}
+
+/// The mask of `mark` for a picture with these sides, as the viewer sees it, and where its copies go.
+pub(super) fn placed(mark: &Mark, face: &Face, width: u32, height: u32) -> (Mask, Vec<(isize, isize)>) {
+    let sides = Sides { width: width as usize, height: height as usize };
+    let margin = sides.margin_within(mark.margin.pixels(width));
+    let mask = face.mask(&mark.text, mark.size.pixels(width), mark.rotate, sides.room(margin));
+    let places = places(sides, &mask, mark.position, margin);
+    (mask, places)
 }
 
 fn colour(pixels: &mut DynamicImage) {

@@ -35,27 +35,39 @@ pub(super) fn encode(
     target: Format,
     quality: Option<Quality>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Picture { pixels, icc } = picture;
+    let Picture { pixels, icc, exif } = picture;
+    let about = About { icc, exif };
     let mut out = Vec::new();
     match target {
         Format::Jpeg => {
             let quality = quality.or(header.quality).unwrap_or(Quality::DEFAULT).get();
-            write(JpegEncoder::new_with_quality(&mut out, quality), &without_alpha(pixels), icc)?;
+            write(JpegEncoder::new_with_quality(&mut out, quality), &without_alpha(pixels), about)?;
         }
-        Format::Png => write(PngEncoder::new(&mut out), &pixels, icc)?,
+        Format::Png => write(PngEncoder::new(&mut out), &pixels, about)?,
         Format::WebP if !header.lossy && quality.is_none() => {
-            write(WebPEncoder::new_lossless(&mut out), &of_8_bits(pixels), icc)?;
+            write(WebPEncoder::new_lossless(&mut out), &of_8_bits(pixels), about)?;
         }
         Format::WebP => {
             let own = header.quality.map_or(WEBP_QUALITY, |own| f32::from(own.get()).min(WEBP_QUALITY));
-            out = lossy_webp(pixels, icc, quality.map_or(own, |quality| f32::from(quality.get())))?;
+            out = lossy_webp(pixels, about, quality.map_or(own, |quality| f32::from(quality.get())))?;
         }
     }
     Ok(out)
 }
 
-fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, icc: Option<Vec<u8>>) -> Result<(), Refusal> {
-    if let Some(icc) = fitting(icc, pixels)
+/// What is said about the pixels.
+struct About {
+    icc: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+}
+
+fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, about: About) -> Result<(), Refusal> {
+    if let Some(exif) = about.exif
+        && encoder.set_exif_metadata(exif).is_err()
+    {
+        return Err(Refusal::Internal { why: "its encoder takes no EXIF data".to_owned() });
+    }
+    if let Some(icc) = fitting(about.icc, pixels)
         && encoder.set_icc_profile(icc).is_err()
     {
         return Err(Refusal::Internal { why: "its encoder takes no colour profile".to_owned() });
@@ -63,19 +75,19 @@ fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, icc: Option<Vec<
     pixels.write_with_encoder(encoder).map_err(|error| Refusal::Internal { why: error.to_string() })
 }
 
-fn lossy_webp(pixels: DynamicImage, icc: Option<Vec<u8>>, quality: f32) -> Result<Vec<u8>, Refusal> {
+fn lossy_webp(pixels: DynamicImage, about: About, quality: f32) -> Result<Vec<u8>, Refusal> {
     let (width, height) = (pixels.width(), pixels.height());
-    let icc = fitting(icc, &pixels);
+    let icc = fitting(about.icc, &pixels);
     let file = if pixels.color().has_alpha() {
         webp::Encoder::from_rgba(&pixels.into_rgba8(), width, height).encode_simple(false, quality)
     } else {
         webp::Encoder::from_rgb(&pixels.into_rgb8(), width, height).encode_simple(false, quality)
     };
     let file = file.map_err(|error| Refusal::Internal { why: format!("libwebp says {error:?}") })?;
-    match icc {
-        Some(icc) => webp_file::with_profile(&file, &icc, width, height),
-        None => Ok(file.to_vec()),
+    if icc.is_none() && about.exif.is_none() {
+        return Ok(file.to_vec());
     }
+    webp_file::with_metadata(&file, icc.as_deref(), about.exif.as_deref(), width, height)
 }
 
 /// The profile, if it is for pixels of this kind. A CMYK profile of a JPEG is not, once the pixels are RGB.

@@ -85,7 +85,7 @@ fn of_jpeg(bytes: &[u8]) -> Result<Header, Refusal> {
     loop {
         let segment = segments.next()?;
         match segment.marker {
-            jpeg::DQT => jpeg::quantisation(segment.body, &mut tables)?,
+            jpeg::DQT => jpeg::quantisers(segment.body, &mut tables)?,
             jpeg::SOS => break,
             jpeg::EOI => return Err(jpeg::corrupt("it has no picture")),
             marker if jpeg::is_frame(marker) => frame = Some(Frame::parse(marker, segment.body)?),
@@ -93,13 +93,13 @@ fn of_jpeg(bytes: &[u8]) -> Result<Header, Refusal> {
         }
     }
     let frame = frame.ok_or_else(|| jpeg::corrupt("its data comes before its dimensions"))?;
-    let table = frame.components().first().and_then(|first| tables.get(usize::from(first.quantiser))).copied();
+    let table = frame.components().first().and_then(|first| tables.get(usize::from(first.quantiser))?.as_ref());
     Ok(Header {
         format: Format::Jpeg,
         width: frame.width,
         height: frame.height,
         lossy: true,
-        quality: table.flatten().map(jpeg::quality),
+        quality: table.map(jpeg::quality),
     })
 }
 

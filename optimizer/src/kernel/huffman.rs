@@ -8,7 +8,7 @@
 
 mod bits;
 
-use self::bits::{Bits, Fault, Table};
+pub(super) use self::bits::{Bits, Fault, Place, Table, WINDOW, WINDOWS, data_byte};
 use super::jpeg::{self, Component, Frame, Segments, corrupt, truncated};
 use crate::refusal::Refusal;
 
@@ -24,12 +24,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
     loop {
         let segment = segments.next()?;
         match segment.marker {
-            jpeg::DHT => walk.tables(segment.body)?,
-            jpeg::DRI => {
-                let (interval, _) =
-                    segment.body.split_first_chunk().ok_or_else(|| corrupt("its restart interval is too short"))?;
-                walk.interval = u32::from(u16::from_be_bytes(*interval));
-            }
+            jpeg::DHT => walk.tables.read(segment.body)?,
+            jpeg::DRI => walk.interval = jpeg::restart_interval(segment.body)?,
             jpeg::SOS => {
                 scans += 1;
                 if scans > MOST_SCANS {
@@ -43,10 +39,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
                     // Its decoder returns a black picture for these (zune-jpeg 0.5.15), without an error.
                     return Err(Refusal::Unsupported { what: "a baseline JPEG with separate scans".to_owned() });
                 }
-                let rest = walk.scan(frame, &scan, segments.rest()).map_err(|fault| match fault {
-                    Fault::Ends => truncated("its picture data ends early"),
-                    Fault::Broken(why) => corrupt(why),
-                })?;
+                let rest = walk.scan(frame, &scan, segments.rest())?;
                 segments.resume(rest);
             }
             jpeg::EOI => {
@@ -64,11 +57,20 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
     }
 }
 
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Ends => truncated("its picture data ends early"),
+            Fault::Broken(why) => corrupt(why),
+        }
+    }
+}
+
 /// What a start-of-scan segment says.
-struct Scan {
+pub(super) struct Scan {
     /// Index into the frame's components, DC table, AC table.
-    parts: [(usize, usize, usize); 4],
-    count: usize,
+    pub(super) parts: [(usize, usize, usize); 4],
+    pub(super) count: usize,
     /// First and last coefficient.
     band: (u32, u32),
     /// Whether an earlier scan gave the upper bits.
@@ -76,7 +78,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn parse(body: &[u8], frame: &Frame) -> Result<Self, Refusal> {
+    pub(super) fn parse(body: &[u8], frame: &Frame) -> Result<Self, Refusal> {
         let short = || corrupt("a scan header is too short");
         let count = usize::from(*body.first().ok_or_else(short)?);
         let (Some(listed), Some([start, end, approximation])) =
@@ -105,20 +107,16 @@ impl Scan {
     }
 }
 
-/// What is carried from segment to segment.
+/// The Huffman tables read so far, by their number.
 #[derive(Default)]
-struct Walk {
-    dc: [Option<Table>; 4],
-    ac: [Option<Table>; 4],
-    interval: u32,
-    /// Components whose DC coefficients came.
-    seen: [bool; 4],
-    /// Per component and block, the coefficients that are not zero; filled by progressive AC scans.
-    nonzero: [Vec<u64>; 4],
+pub(super) struct Tables {
+    pub(super) dc: [Option<Table>; 4],
+    pub(super) ac: [Option<Table>; 4],
 }
 
-impl Walk {
-    fn tables(&mut self, mut body: &[u8]) -> Result<(), Refusal> {
+impl Tables {
+    /// Reads the body of a DHT segment.
+    pub(super) fn read(&mut self, mut body: &[u8]) -> Result<(), Refusal> {
         while let Some((head, rest)) = body.split_first() {
             let broken = || corrupt("a Huffman table is broken");
             let (table, length) = Table::parse(rest).ok_or_else(broken)?;
@@ -128,7 +126,20 @@ impl Walk {
         }
         Ok(())
     }
+}
 
+/// What is carried from segment to segment.
+#[derive(Default)]
+struct Walk {
+    tables: Tables,
+    interval: u32,
+    /// Components whose DC coefficients came.
+    seen: [bool; 4],
+    /// Per component and block, the coefficients that are not zero; filled by progressive AC scans.
+    nonzero: [Vec<u64>; 4],
+}
+
+impl Walk {
     /// Walks one scan and gives back what comes after it.
     fn scan<'a>(&mut self, frame: &Frame, scan: &Scan, data: &'a [u8]) -> Result<&'a [u8], Fault> {
         let most = |side: fn(&Component) -> u32| frame.components().iter().map(side).max().unwrap_or(1);
@@ -150,7 +161,7 @@ impl Walk {
         let mut bits = Bits::new(data);
         if scan.band.0 > 0 {
             let [(only, _, table), ..] = scan.parts;
-            let table = self.ac[table].as_ref().ok_or(Fault::Broken("a scan uses a table that is not there"))?;
+            let table = self.tables.ac[table].as_ref().ok_or(Fault::Broken("a scan uses a table that is not there"))?;
             let nonzero = &mut self.nonzero[only];
             // Only now: the DC scan before this one was read to its end, so the file has paid for the blocks.
             if !self.seen[only] {
@@ -171,14 +182,14 @@ impl Walk {
                         continue;
                     }
                     let none = Fault::Broken("a scan uses a table that is not there");
-                    let length = self.dc[*dc].as_ref().ok_or(none)?.read(&mut bits)?;
+                    let length = self.tables.dc[*dc].as_ref().ok_or(none)?.read(&mut bits)?;
                     if length > 15 {
                         return Err(Fault::Broken("a DC difference is too long"));
                     }
                     bits.skip(u32::from(length))?;
                     if !frame.progressive {
                         let none = Fault::Broken("a scan uses a table that is not there");
-                        sequential_ac(&mut bits, self.ac[*ac].as_ref().ok_or(none)?)?;
+                        sequential_ac(&mut bits, self.tables.ac[*ac].as_ref().ok_or(none)?)?;
                     }
                 }
             }

@@ -12,7 +12,14 @@ pub(super) const DHT: u8 = 0xc4;
 pub(super) const EOI: u8 = 0xd9;
 pub(super) const SOS: u8 = 0xda;
 pub(super) const DQT: u8 = 0xdb;
+pub(super) const DNL: u8 = 0xdc;
 pub(super) const DRI: u8 = 0xdd;
+pub(super) const APP0: u8 = 0xe0;
+pub(super) const APP1: u8 = 0xe1;
+pub(super) const APP2: u8 = 0xe2;
+pub(super) const APP14: u8 = 0xee;
+pub(super) const APP15: u8 = 0xef;
+pub(super) const COM: u8 = 0xfe;
 
 /// A [`Refusal::Corrupt`] about a JPEG.
 pub(super) fn corrupt(why: &str) -> Refusal {
@@ -150,29 +157,34 @@ impl Frame {
     }
 }
 
-/// Notes the sum of each quantisation table of a DQT segment, which is all the quality estimate needs.
-pub(super) fn quantisation(mut body: &[u8], sums: &mut [Option<u32>; 4]) -> Result<(), Refusal> {
+/// The number of units between two restart markers, 0 for none: the body of a DRI segment.
+pub(super) fn restart_interval(body: &[u8]) -> Result<u32, Refusal> {
+    let (interval, _) = body.split_first_chunk().ok_or_else(|| corrupt("its restart interval is too short"))?;
+    Ok(u32::from(u16::from_be_bytes(*interval)))
+}
+
+/// Reads the quantisation tables of a DQT segment, in zigzag order.
+pub(super) fn quantisers(mut body: &[u8], tables: &mut [Option<[u16; 64]>; 4]) -> Result<(), Refusal> {
     while let Some((head, rest)) = body.split_first() {
         let wide = head >> 4 != 0;
         let length = if wide { 128 } else { 64 };
-        let (Some(table), Some(slot)) = (rest.get(..length), sums.get_mut(usize::from(head & 15))) else {
+        let (Some(listed), Some(slot)) = (rest.get(..length), tables.get_mut(usize::from(head & 15))) else {
             return Err(corrupt("a quantisation table is incomplete"));
         };
-        *slot = Some(if wide {
-            table.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum()
-        } else {
-            table.iter().copied().map(u32::from).sum()
-        });
+        let mut listed = listed.iter().copied().map(u16::from);
+        let mut step = || listed.next().unwrap_or(0);
+        *slot = Some(std::array::from_fn(|_| if wide { step() << 8 | step() } else { step() }));
         body = &rest[length..];
     }
     Ok(())
 }
 
-/// The quality whose luminance table in libjpeg has about this sum.
+/// The quality whose luminance table in libjpeg is about `table`.
 ///
 /// Exact to a step or two for files written with scaled standard tables, which is nearly all.
 /// Source: `jpeg_quality_scaling` of libjpeg turned round; the sum of the standard table (T.81, table K.1) is 3,685.
-pub(super) fn quality(sum: u32) -> Quality {
+pub(super) fn quality(table: &[u16; 64]) -> Quality {
+    let sum: u32 = table.iter().copied().map(u32::from).sum();
     let percent = (u64::from(sum) * 100).div_ceil(3_685).max(1);
     let quality = if percent <= 100 { (200 - percent) / 2 } else { 5_000 / percent };
     Quality::near(u8::try_from(quality).unwrap_or(1))

@@ -10,6 +10,7 @@ use crate::refusal::Refusal;
 const ANIMATED: u8 = 0x02;
 const ALPHA: u8 = 0x10;
 const PROFILE: u8 = 0x20;
+const EXIF: u8 = 0x08;
 
 fn corrupt(why: &str) -> Refusal {
     Refusal::Corrupt { format: Format::WebP, why: why.to_owned() }
@@ -102,10 +103,16 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
     if picture { Ok(()) } else { Err(TRUNCATED) }
 }
 
-/// `file`, a still picture, with a colour profile.
-pub(super) fn with_profile(file: &[u8], icc: &[u8], width: u32, height: u32) -> Result<Vec<u8>, Refusal> {
+/// `file`, a still picture, with a colour profile and EXIF data.
+pub(super) fn with_metadata(
+    file: &[u8],
+    icc: Option<&[u8]>,
+    exif: Option<&[u8]>,
+    width: u32,
+    height: u32,
+) -> Result<Vec<u8>, Refusal> {
     let too_long = || Refusal::Internal { why: "a WebP holds at most 4 GiB".to_owned() };
-    let mut flags = PROFILE;
+    let mut flags = if icc.is_some() { PROFILE } else { 0 } | if exif.is_some() { EXIF } else { 0 };
     let mut body = b"WEBP".to_vec();
     let mut rest = Vec::with_capacity(file.len());
     for chunk in chunks(file) {
@@ -117,8 +124,13 @@ pub(super) fn with_profile(file: &[u8], icc: &[u8], width: u32, height: u32) -> 
     let [w0, w1, w2, _] = width.saturating_sub(1).to_le_bytes();
     let [h0, h1, h2, _] = height.saturating_sub(1).to_le_bytes();
     append(&mut body, *b"VP8X", &[flags, 0, 0, 0, w0, w1, w2, h0, h1, h2]).ok_or_else(too_long)?;
-    append(&mut body, *b"ICCP", icc).ok_or_else(too_long)?;
+    if let Some(icc) = icc {
+        append(&mut body, *b"ICCP", icc).ok_or_else(too_long)?;
+    }
     body.extend_from_slice(&rest);
+    if let Some(exif) = exif {
+        append(&mut body, *b"EXIF", exif).ok_or_else(too_long)?;
+    }
     let mut whole = Vec::with_capacity(body.len() + 8);
     append(&mut whole, *b"RIFF", &body).ok_or_else(too_long)?;
     Ok(whole)

@@ -14,23 +14,24 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::body::{self, Received};
+use super::pieces::Pieces;
 use super::work::Stopwatch;
 use super::{Shared, accept, metrics};
-use crate::kernel::{Format, Header, KERNEL_VERSION, Stage};
+use crate::kernel::{Format, Header, KERNEL_VERSION, Output, Path, Stage};
 use crate::plan::{FormatAsk, Plan};
 use crate::refusal::Refusal;
 
 const X_OPTIMIZER: HeaderName = HeaderName::from_static("x-optimizer");
+const X_OPTIMIZER_PATH: HeaderName = HeaderName::from_static("x-optimizer-path");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// When a refused client may come back: the queue turns over in about this time.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Pieces>;
 
 /// Answers `request`. Never fails; what goes wrong is an answer too.
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Infallible> {
@@ -88,18 +89,21 @@ async fn optimize(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Re
     let job = Job { shared: Arc::clone(shared), image, header, plan, target };
     let varies = job.plan.format == FormatAsk::Auto;
     let (done, wait) = shared.workers.run(move || job.run()).await?;
-    let Done { output, etag, stages: [decode, draw, encode], bytes_in } = done?;
-    drop(memory);
-    let work = decode + draw + encode;
-    shared.metrics.worked(wait, work, bytes_in, output.len());
+    let Done { output, etag, stages, bytes_in } = done?;
+    let work = stages.iter().map(|(_, took)| *took).sum();
+    shared.metrics.worked(wait, work, bytes_in, &output);
 
-    let mut answer = Response::new(Full::new(Bytes::from(output)));
+    let path = output.path;
+    // Its pieces may be slices of the input, whose memory is then in use until they are sent.
+    let memory = memory.filter(|_| path != Path::Rgb);
+    let mut answer = Response::new(Pieces::new(output.pieces, memory));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(target.media_type()));
+    headers.insert(X_OPTIMIZER_PATH, HeaderValue::from_static(path.name()));
     if varies {
         headers.insert(VARY, HeaderValue::from_static("Accept"));
     }
-    let timing = timing(&[("wait", wait), ("decode", decode), ("draw", draw), ("encode", encode), ("work", work)]);
+    let timing = timing(&[&[("wait", wait)], &stages[..], &[("work", work)]].concat());
     for (name, value) in [(ETAG, etag), (SERVER_TIMING, timing)] {
         // Digits, letters and punctuation: always a header value.
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -126,24 +130,26 @@ struct Job {
 
 /// What came of it.
 struct Done {
-    output: Vec<u8>,
+    output: Output,
     etag: String,
-    /// Decode, draw, encode.
-    stages: [Duration; 3],
+    /// Those there were, in order.
+    stages: Vec<(&'static str, Duration)>,
     bytes_in: usize,
 }
 
 impl Job {
     fn run(&self) -> Result<Done, Refusal> {
         let mut watch = Stopwatch::start();
-        let mut stages = [Duration::ZERO; 3];
+        let mut stages = Vec::with_capacity(3);
         let etag = etag(&self.image, &self.plan, self.target);
         let mut note = |stage| {
-            stages[match stage {
-                Stage::Decode => 0,
-                Stage::Draw => 1,
-                Stage::Encode => 2,
-            }] = watch.lap();
+            let name = match stage {
+                Stage::Decode => "decode",
+                Stage::Draw => "draw",
+                Stage::Encode => "encode",
+                Stage::Splice => "splice",
+            };
+            stages.push((name, watch.lap()));
         };
         let output = self.shared.kernel.optimize(&self.image, &self.header, &self.plan, self.target, &mut note)?;
         Ok(Done { output, etag, stages, bytes_in: self.image.len() })
@@ -174,7 +180,7 @@ fn timing(stages: &[(&str, Duration)]) -> String {
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Pieces::new(vec![body.into()], None));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -184,7 +190,7 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 fn refused(refusal: &Refusal) -> Answer {
     let (status, label) = refusal.status_and_label();
     let body = format!("{{\"error\":{},\"reason\":\"{label}\"}}\n", json(&refusal.to_string()));
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let mut answer = Response::new(Pieces::new(vec![Bytes::from(body)], None));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

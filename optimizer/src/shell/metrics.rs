@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Shared;
-use crate::kernel::KERNEL_VERSION;
+use crate::kernel::{KERNEL_VERSION, Output, Path};
 
 /// Upper ends of the buckets in milliseconds: from a thumbnail to the largest picture on a busy machine.
 const BUCKETS: [u32; 15] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
@@ -25,6 +25,8 @@ pub(super) struct Metrics {
 struct Counts {
     /// By status and reason. Both come from fixed lists, never from requests.
     answers: BTreeMap<(u16, &'static str), u64>,
+    /// Pictures written, in the order of [`Path::ALL`].
+    paths: [u64; Path::ALL.len()],
     work: Histogram,
     wait: Histogram,
     bytes_in: u64,
@@ -67,12 +69,15 @@ impl Metrics {
     }
 
     /// One picture written.
-    pub(super) fn worked(&self, wait: Duration, work: Duration, bytes_in: usize, bytes_out: usize) {
+    pub(super) fn worked(&self, wait: Duration, work: Duration, bytes_in: usize, output: &Output) {
         self.counts(|counts| {
             counts.wait.observe(wait);
             counts.work.observe(work);
             counts.bytes_in += bytes_in as u64;
-            counts.bytes_out += bytes_out as u64;
+            counts.bytes_out += output.len() as u64;
+            for (path, count) in Path::ALL.iter().zip(&mut counts.paths) {
+                *count += u64::from(*path == output.path);
+            }
         });
     }
 
@@ -99,6 +104,11 @@ fn write(out: &mut String, shared: &Shared, counts: &Counts) -> std::fmt::Result
     writeln!(out, "# HELP {name} Answers by status and reason.\n# TYPE {name} counter")?;
     for ((status, reason), count) in &counts.answers {
         writeln!(out, "{name}{{status=\"{status}\",reason=\"{reason}\"}} {count}")?;
+    }
+    let name = "weir_optimizer_paths_total";
+    writeln!(out, "# HELP {name} Pictures by the way they were written.\n# TYPE {name} counter")?;
+    for (path, count) in Path::ALL.iter().zip(counts.paths) {
+        writeln!(out, "{name}{{path=\"{}\"}} {count}", path.name())?;
     }
     let workers = &shared.workers;
     let simple = [

@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+use bytes::Bytes;
 use image::{DynamicImage, ImageFormat};
 use weir_optimizer::Refusal;
-use weir_optimizer::kernel::{Format, Header, Kernel, Limits};
+use weir_optimizer::kernel::{Format, Header, Kernel, Limits, Output};
 use weir_optimizer::plan::FormatAsk;
 
 /// 720 x 480, baseline.
@@ -22,6 +23,11 @@ pub(crate) const ARITHMETIC: &[u8] = include_bytes!("../photos/arithmetic.jpg");
 
 /// Runs the kernel as the shell does, `format=auto` aside.
 pub(crate) fn optimize(input: &[u8], query: &str) -> Result<Vec<u8>, Refusal> {
+    Ok(run(input, query)?.to_vec())
+}
+
+/// The same, with the way it was done.
+pub(crate) fn run(input: &[u8], query: &str) -> Result<Output, Refusal> {
     let kernel = Kernel::new().unwrap();
     let plan = kernel.plan(query)?;
     let header = Header::read(input, &Limits::default())?;
@@ -29,7 +35,7 @@ pub(crate) fn optimize(input: &[u8], query: &str) -> Result<Vec<u8>, Refusal> {
         FormatAsk::Is(format) => format,
         FormatAsk::Keep | FormatAsk::Auto => header.format,
     };
-    kernel.optimize(input, &header, &plan, target, &mut |_| {})
+    kernel.optimize(&Bytes::copy_from_slice(input), &header, &plan, target, &mut |_| {})
 }
 
 /// The label of the refusal that `input` gets, or `ok`.
@@ -52,7 +58,10 @@ pub(crate) fn detail(width: u32, height: u32) -> DynamicImage {
     decoded(PHOTO).crop_imm(200, 100, width, height)
 }
 
-/// About a second of work in the profile of the tests.
+/// The query that makes [`heavy`] heavy: it is decoded and encoded, instead of spliced.
+pub(crate) const HEAVY: &str = "?quality=85";
+
+/// About a second of work in the profile of the tests, with [`HEAVY`].
 pub(crate) fn heavy() -> Vec<u8> {
     let large = decoded(PHOTO).resize_exact(6_000, 4_000, image::imageops::FilterType::Nearest);
     encoded(&large, ImageFormat::Jpeg)

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test, as it should")]
 
 mod bad_input;
+mod consul;
 mod fixture;
 mod http;
+mod metadata;
 mod options;
 mod picture;
 mod shutdown;
+mod splice;

@@ -1,7 +1,7 @@
 //! What the query may say.
 
 use weir_optimizer::kernel::{Format, Kernel};
-use weir_optimizer::plan::{Extent, FormatAsk, OptionError, Plan, Position};
+use weir_optimizer::plan::{Extent, FormatAsk, Metadata, OptionError, Plan, Position};
 
 fn plan(query: &str) -> Result<Plan, OptionError> {
     Kernel::new().unwrap().plan(query)
@@ -16,12 +16,12 @@ fn without_a_query_the_mark_is_nws_half_white_at_the_bottom_right() {
     assert_eq!(plan.mark.color.0, [255; 3]);
     assert_eq!((plan.mark.size, plan.mark.margin), (Extent::Share(0.05), Extent::Share(0.02)));
     assert_eq!((plan.format, plan.quality), (FormatAsk::Keep, None));
+    assert_eq!(plan.metadata, Metadata::Strip);
 }
 
 #[test]
 fn every_option_is_read() {
-    let query =
-        "text=%C2%A9+Me&position=tile&opacity=1&size=24px&margin=0&color=FF8000&rotate=-30&format=auto&quality=7";
+    let query = "text=%C2%A9+Me&position=tile&opacity=1&size=24px&margin=0&color=FF8000&rotate=-30&format=auto&quality=7&metadata=keep";
     let plan = plan(query).unwrap();
     assert_eq!(plan.mark.text.as_str(), "© Me");
     assert_eq!(plan.mark.position, Position::Tile);
@@ -29,6 +29,7 @@ fn every_option_is_read() {
     assert_eq!((plan.mark.size, plan.mark.margin), (Extent::Pixels(24), Extent::Share(0.0)));
     assert_eq!(plan.mark.color.0, [255, 128, 0]);
     assert_eq!((plan.format, plan.quality.unwrap().get()), (FormatAsk::Auto, 7));
+    assert_eq!(plan.metadata, Metadata::Keep);
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn a_bad_value_is_refused_by_the_name_of_its_key_and_with_what_to_write() {
         ("quality", "101"),
         ("quality", "+5"),
         ("quality", ""),
+        ("metadata", "all"),
     ];
     for (key, value) in bad {
         let error = plan(&format!("{key}={value}")).unwrap_err();
@@ -91,6 +93,7 @@ fn queries_that_mean_the_same_have_one_normalised_form() {
     assert_eq!(form(""), form("text=NWS&opacity=0.50&size=.05&rotate=-360&color=FFFFFF"));
     assert_eq!(form("rotate=-90&text=a+b"), form("text=a%20b&rotate=270"));
     assert_ne!(form("quality=80"), form(""));
+    assert_ne!(form("metadata=keep"), form(""));
     assert_ne!(form("size=1px"), form("size=1"));
     assert_ne!(plan("").unwrap().normalised(Format::Png), form(""));
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use tokio::sync::oneshot;
 use weir_optimizer::{Optimizer, Options};
 
-use super::fixture::{self, PHOTO, Reply, Server, post_head};
+use super::fixture::{self, HEAVY, PHOTO, Reply, Server, post_head};
 
 #[test]
 fn after_sigterm_a_running_request_is_answered_and_the_process_exits_with_0() {
@@ -15,7 +15,7 @@ fn after_sigterm_a_running_request_is_answered_and_the_process_exits_with_0() {
         let heavy = fixture::heavy();
         let mut stream = server.connect();
         let mut idle = server.connect();
-        stream.write_all(&post_head("", &[], heavy.len())).unwrap();
+        stream.write_all(&post_head(HEAVY, &[], heavy.len())).unwrap();
         stream.write_all(&heavy).unwrap();
         server.until("weir_optimizer_running", 1.0);
         server.signal(signal);
@@ -45,7 +45,7 @@ fn a_second_signal_does_not_wait_for_a_running_request() {
     let heavy = fixture::heavy();
     let mut stream = server.connect();
     let mut idle = server.connect();
-    stream.write_all(&post_head("", &[], heavy.len())).unwrap();
+    stream.write_all(&post_head(HEAVY, &[], heavy.len())).unwrap();
     stream.write_all(&heavy).unwrap();
     server.until("weir_optimizer_running", 1.0);
     server.signal("-TERM");

@@ -1,0 +1,71 @@
+//! What is said about a picture, and how much of it goes out again.
+//!
+//! In: the segments before the scan. Out: those kept. Cost: O(segments).
+//! Kept always: what a decoder needs, JFIF, Adobe's marker, the colour profile, and the orientation, since the picture
+//! stays stored as it was. Everything else, position and camera data first of all, only when asked for.
+//! Source: Exif 2.32, sections 4.5.4 and 4.6.2; CIPA DC-007 for the index of several pictures, whose offsets would be
+//! wrong, and which is dropped with what follows the picture.
+
+use image::metadata::Orientation;
+
+use super::file::Piece;
+use super::pieces::Pieces;
+use crate::kernel::jpeg;
+use crate::plan::Metadata;
+
+const EXIF: &[u8] = b"Exif\0\0";
+
+/// How the viewer turns the picture.
+pub(super) fn orientation(head: &[Piece<'_>]) -> Orientation {
+    let exif = head.iter().filter(|piece| piece.marker == jpeg::APP1).find_map(|piece| piece.body.strip_prefix(EXIF));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}
+
+/// Adds what goes before the data; with `tables`, a DHT segment, instead of the file's own.
+pub(super) fn head(
+    head: &[Piece<'_>],
+    metadata: Metadata,
+    orientation: Orientation,
+    tables: Option<&[u8]>,
+    pieces: &mut Pieces,
+) {
+    // The start of the image.
+    pieces.keep(0..2);
+    let mut turned = false;
+    for Piece { marker, body, range } in head {
+        let kept = match *marker {
+            jpeg::DHT => tables.is_none(),
+            jpeg::APP0 if body.starts_with(b"JFIF\0") => true,
+            jpeg::APP2 if body.starts_with(b"ICC_PROFILE\0") => true,
+            jpeg::APP2 if body.starts_with(b"MPF\0") => false,
+            jpeg::APP14 if body.starts_with(b"Adobe") => true,
+            jpeg::APP0..=jpeg::APP15 | jpeg::COM => metadata == Metadata::Keep,
+            _ => true,
+        };
+        if *marker == jpeg::APP1
+            && body.starts_with(EXIF)
+            && !kept
+            && !turned
+            && orientation != Orientation::NoTransforms
+        {
+            pieces.make(&minimal(orientation));
+            turned = true;
+        }
+        if *marker == jpeg::SOS {
+            pieces.make(tables.unwrap_or_default());
+        }
+        if kept {
+            pieces.keep(range.clone());
+        }
+    }
+}
+
+/// An APP1 segment that says the orientation and nothing else.
+fn minimal(orientation: Orientation) -> Vec<u8> {
+    let mut segment = vec![0xff, jpeg::APP1, 0, 34];
+    segment.extend_from_slice(EXIF);
+    // A TIFF header, most significant byte first; one directory of one entry, tag 0x112, one 16-bit number.
+    segment.extend_from_slice(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0");
+    segment.extend_from_slice(&[orientation.to_exif(), 0, 0, 0, 0, 0, 0]);
+    segment
+}
