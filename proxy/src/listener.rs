@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::protocols::l4::stream::Stream;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_snapshot::ListenerSettings;
@@ -23,7 +23,7 @@ const BACKLOG: u32 = 65_535;
 const MOST_LATE: u32 = 4096;
 
 /// How long accepting rests when the process has no file descriptor left: long enough not to burn a core, short enough
-/// not to be noticed once one is free.
+/// not to be noticed once one is free. Also how long a client that was accepted at the very end may take for its request.
 const REST: Duration = Duration::from_millis(50);
 
 /// A bound listener.
@@ -54,45 +54,52 @@ impl Listener {
     pub(crate) async fn run(self, core: Arc<Core>, tasks: TaskTracker, stop: CancellationToken) {
         let name = self.address.to_string();
         let metrics = core.observe.listener(&name);
-        let mut late = 0;
         let places = Arc::new(Semaphore::new(self.settings.max_connections.min(Semaphore::MAX_PERMITS)));
-        loop {
-            // A place first: a connection that cannot be served waits in the kernel, not in a descriptor of ours.
-            let accepted = async {
-                let place = places.clone().acquire_owned().await;
-                (place, self.socket.accept().await)
-            };
-            let accepted = tokio::select! {
-                biased;
-                // Those that the kernel has accepted already are taken in also after `stop`: closing the listener would
-                // reset them, with their requests unread.
-                accepted = accepted => Some(accepted),
-                () = stop.cancelled() => None,
-            };
-            let Some((place, accepted)) = accepted else { return };
-            late += u32::from(stop.is_cancelled());
-            if late > MOST_LATE {
-                return;
-            }
-            let (io, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    self.rest(&core, &name, &error).await;
-                    continue;
-                }
-            };
+        let serve = |io: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, patience: Duration| {
             if io.set_nodelay(true).is_err() {
                 // Gone already.
-                continue;
+                return;
             }
             metrics.accepted.increment(1);
             metrics.open.increment(1.0);
             let (core, settings, open) = (core.clone(), self.settings.clone(), metrics.open.clone());
             tasks.spawn(async move {
                 let counted = Counted(open);
-                connection::serve(core, settings, Box::new(Stream::from(io)), peer).await;
+                // Serving looks at what has come before it looks whether the end has; this lets it come.
+                if patience.is_zero() || tokio::time::timeout(patience, io.readable()).await.is_ok() {
+                    connection::serve(core, settings, Box::new(Stream::from(io)), peer).await;
+                }
                 drop((counted, place));
             });
+        };
+        loop {
+            // A place first: a connection that cannot be served waits in the kernel, not in a descriptor of ours.
+            let accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, self.socket.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accepted => accepted,
+            };
+            match (place, accepted) {
+                (Ok(place), Ok((io, peer))) => serve(io, peer, place, Duration::ZERO),
+                (_, Err(error)) => self.rest(&core, &name, &error).await,
+                // Nobody closes the semaphore.
+                (Err(_), _) => break,
+            }
+        }
+        // What the kernel has accepted by now is served: closing the listener would reset it, with its request unread.
+        // The system is asked directly, since the runtime may not have heard of the newest yet.
+        let Ok(socket) = self.socket.into_std() else { return };
+        for _ in 0..MOST_LATE {
+            let Ok(place) = places.clone().try_acquire_owned() else { return };
+            let Ok((io, peer)) = socket.accept() else { return };
+            if io.set_nonblocking(true).is_ok()
+                && let Ok(io) = TcpStream::from_std(io)
+            {
+                serve(io, peer, place, REST);
+            }
         }
     }
 

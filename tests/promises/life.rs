@@ -224,3 +224,22 @@ fn an_access_log_that_nobody_reads_holds_up_neither_exchanges_nor_the_end() {
     BufReader::new(reader).read_line(&mut line).unwrap();
     assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
 }
+
+#[test]
+fn a_client_that_the_kernel_had_let_in_when_the_end_was_asked_for_is_served() {
+    let endpoint = Endpoint::replying(Reply::new(200).body("in time"));
+    let mut weir = Setup::before(&[&endpoint]).start();
+    // Stopped, weir accepts nothing, but its system does; then the signal to leave is the first thing it hears of.
+    weir.signal(Signal::STOP);
+    let mut clients: Vec<Raw> = (0..8).map(|_| Raw::connect(weir.address())).collect();
+    for client in &mut clients {
+        client.write(get("/"));
+    }
+    weir.signal(Signal::TERM);
+    weir.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "in time");
+        assert!(client.is_ended());
+    }
+    assert_eq!(weir.wait(PATIENCE).code(), Some(0));
+}
