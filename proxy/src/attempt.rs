@@ -27,7 +27,7 @@ use crate::wire::{Handle, Wire};
 
 /// How long a pooled connection may have rested to be trusted with a request that must not be sent twice: shorter than
 /// any common keep-alive timeout, so that the endpoint is not about to close it.
-const FRESH: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_secs(1);
 
 /// How a try ended.
 pub(crate) enum Tried {

@@ -243,3 +243,54 @@ fn a_client_that_the_kernel_had_let_in_when_the_end_was_asked_for_is_served() {
     }
     assert_eq!(weir.wait(PATIENCE).code(), Some(0));
 }
+
+#[test]
+fn an_answer_that_the_whole_deadline_cuts_is_counted_and_logged_as_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let endpoint = Endpoint::start(|_| Plan::new().part_of(&Reply::new(200).pattern(1, 1000), 500).hang());
+    let weir = Setup::before(&[&endpoint])
+        .route("timeout = { total = \"300ms\" }")
+        .log(&format!("access = \"{}\"", file.display()))
+        .start();
+    assert!(!Raw::ask(weir.address(), get("/")).body.complete);
+    weir.wait_for_metric("weir_answers_cut_total", &[], |cut| cut > 0.5);
+    assert_eq!(weir.stop().code(), Some(0));
+    let line: Value = serde_json::from_str(std::fs::read_to_string(&file).unwrap().trim()).unwrap();
+    assert_eq!((&line["status"], &line["cut"]), (&200.into(), &true.into()));
+}
+
+#[test]
+fn weir_serves_on_when_nobody_reads_what_it_prints() {
+    let endpoint = Endpoint::replying(Reply::new(200).body("served"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weir.toml");
+    let address = format!("127.0.0.1:{}", weir_testkit::free_port());
+    let toml = Setup::before(&[&endpoint]).toml().replacen(
+        "address = \"127.0.0.1:0\"",
+        &format!("address = \"{address}\""),
+        1,
+    );
+    std::fs::write(&file, toml).unwrap();
+    // As behind `weir run FILE | true`: the reader of its standard output has gone before a line is written.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut weir = Child(Command::new(WEIR).arg("run").arg(&file).stdout(writer).spawn().unwrap());
+    eventually("it answers", || {
+        std::net::TcpStream::connect(&address).is_ok() && Raw::get(address.parse().unwrap(), "/").text() == "served"
+    });
+    let pid = weir.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(weir.0.wait().unwrap().success());
+}
+
+/// A process that does not outlive its test.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Ended already, if the test went well.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}

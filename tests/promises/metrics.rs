@@ -132,7 +132,7 @@ fn page() -> String {
          | `endpoint` | its address |\n\
          | `listener` | the address it got |\n\
          | `code` | `2xx` and so on; `499`: the client left first; `none`: there was no answer |\n\
-         | `outcome` | `answered`, `busy`, `stopped` (by the client or the whole deadline), else as `reason` of a retry |\n\
+         | `outcome` | `answered`, `busy`, `stopped` (by the client, or the whole deadline passed while it was waited for), else as `reason` of a retry |\n\
          | `reason` of a retry | `connect`, `connect_timeout`, `broken`, `timeout`, `bad_answer`, `status`, `busy` |\n\
          | `reason` of a refusal | see `docs/runbook/refusals.md` |\n\
          | `reason` of an accept error | `exhausted` (descriptors or memory), `connection` |\n\
