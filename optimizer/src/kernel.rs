@@ -15,8 +15,10 @@ mod face;
 mod header;
 mod huffman;
 mod jpeg;
+mod memory;
 mod place;
 mod splice;
+mod stored;
 mod webp_file;
 
 use std::fmt;
@@ -25,6 +27,7 @@ use bytes::Bytes;
 
 pub use self::face::{Face, FontError, Mask};
 pub use self::header::{Header, Limits};
+pub use self::stored::Stored;
 use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
 
@@ -156,6 +159,16 @@ impl Kernel {
     /// [`OptionError`] for the first option that is not legal.
     pub fn plan(&self, query: &str) -> Result<Plan, OptionError> {
         Plan::parse(query, &self.face)
+    }
+
+    /// The most bytes that [`Kernel::optimize`] holds at once for such an input: what it makes on the way, and its output
+    /// until the caller drops it; not the input itself. For a JPEG that is spliced that is less than the input when the
+    /// mark is small; for pixels 3 to 8 bytes each, a few times. A bound for what is admitted, not an estimate: a usual
+    /// picture takes a half to a fifth of it.
+    ///
+    /// `header` must be that of the input, which has `input_bytes` bytes. Cost: some additions.
+    pub fn memory(&self, input_bytes: u64, header: &Header, plan: &Plan, target: Format) -> u64 {
+        memory::most(input_bytes, header, plan, target)
     }
 
     /// Draws the mark of `plan` on `input` and writes the picture as `target`.

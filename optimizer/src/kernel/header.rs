@@ -4,6 +4,7 @@
 //! of a size the file chooses. Decoders allocate what a header claims; so a claim is held against [`Limits`] here.
 
 use super::jpeg::{self, Segments};
+use super::stored::Stored;
 use super::webp_file;
 use super::{Format, jpeg::Frame};
 use crate::plan::Quality;
@@ -43,6 +44,10 @@ pub struct Header {
     pub lossy: bool,
     /// About the quality a JPEG was written with, from its quantisation table.
     pub quality: Option<Quality>,
+    /// Bytes of a decoded pixel, at most: 1 to 8.
+    pub pixel: u32,
+    /// How a JPEG is stored.
+    pub stored: Option<Stored>,
 }
 
 impl Header {
@@ -82,17 +87,23 @@ fn of_jpeg(bytes: &[u8]) -> Result<Header, Refusal> {
     let mut segments = Segments::new(bytes);
     let mut frame: Option<Frame> = None;
     let mut tables = [None; 4];
-    loop {
+    let (mut jfif, mut adobe) = (false, None);
+    let scan = loop {
         let segment = segments.next()?;
         match segment.marker {
             jpeg::DQT => jpeg::quantisers(segment.body, &mut tables)?,
-            jpeg::SOS => break,
+            jpeg::SOS => break segment.body,
+            jpeg::APP0 => jfif |= segment.body.starts_with(b"JFIF\0"),
+            jpeg::APP14 if segment.body.starts_with(b"Adobe") => adobe = segment.body.get(11).copied(),
             jpeg::EOI => return Err(jpeg::corrupt("it has no picture")),
             marker if jpeg::is_frame(marker) => frame = Some(Frame::parse(marker, segment.body)?),
             _ => {}
         }
-    }
+    };
     let frame = frame.ok_or_else(|| jpeg::corrupt("its data comes before its dimensions"))?;
+    // The signs libjpeg goes by.
+    let named_rgb = frame.components().iter().map(|component| component.id).eq(*b"RGB");
+    let ycc = adobe.map_or(jfif || !named_rgb, |transform| transform == 1);
     let table = frame.components().first().and_then(|first| tables.get(usize::from(first.quantiser))?.as_ref());
     Ok(Header {
         format: Format::Jpeg,
@@ -100,18 +111,22 @@ fn of_jpeg(bytes: &[u8]) -> Result<Header, Refusal> {
         height: frame.height,
         lossy: true,
         quality: table.map(jpeg::quality),
+        pixel: if frame.components().len() == 1 { 1 } else { 3 },
+        stored: Some(Stored::of(&frame, scan, ycc)?),
     })
 }
 
 fn of_png(bytes: &[u8]) -> Result<Header, Refusal> {
     let mut chunks = PngChunks::new(bytes);
     let first = chunks.next()?;
-    let (b"IHDR", [w0, w1, w2, w3, h0, h1, h2, h3, _, _, _, _, _]) = (&first.name, first.body) else {
+    let (b"IHDR", [w0, w1, w2, w3, h0, h1, h2, h3, depth, kind, _, _, _]) = (&first.name, first.body) else {
         return Err(Refusal::Corrupt { format: Format::Png, why: "its first chunk is not IHDR".to_owned() });
     };
     let width = u32::from_be_bytes([*w0, *w1, *w2, *w3]);
     let height = u32::from_be_bytes([*h0, *h1, *h2, *h3]);
-    let header = Header { format: Format::Png, width, height, lossy: false, quality: None };
+    // With alpha, which comes later if it comes.
+    let pixel = if kind & 2 == 0 { 2 } else { 4 } * if *depth == 16 { 2 } else { 1 };
+    let header = Header { format: Format::Png, width, height, lossy: false, quality: None, pixel, stored: None };
     loop {
         // The claim of a file that ends right after it is still answered as a claim.
         match chunks.next() {

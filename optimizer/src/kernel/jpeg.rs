@@ -155,6 +155,23 @@ impl Frame {
     pub(super) fn components(&self) -> &[Component] {
         &self.components[..self.count]
     }
+
+    /// The largest sampling factors, across and down.
+    pub(super) fn most(&self) -> (u32, u32) {
+        let most = |side: fn(&Component) -> u32| self.components().iter().map(side).max().unwrap_or(1);
+        (most(|c| c.across), most(|c| c.down))
+    }
+
+    /// Blocks across and down of each component, those that fill up the last units included.
+    pub(super) fn blocks(&self) -> Vec<(u32, u32)> {
+        let (across, down) = self.most();
+        if let [_] = self.components() {
+            // The blocks of a single component come one by one, whatever its factors.
+            return vec![(self.width.div_ceil(8), self.height.div_ceil(8))];
+        }
+        let units = (self.width.div_ceil(8 * across), self.height.div_ceil(8 * down));
+        self.components().iter().map(|c| (units.0 * c.across, units.1 * c.down)).collect()
+    }
 }
 
 /// The number of units between two restart markers, 0 for none: the body of a DRI segment.

@@ -61,11 +61,15 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, Refusal> {
             return Err(corrupt("its frame is not as large as its canvas"));
         }
         let (width, height) = found;
-        return Ok(Header { format: Format::WebP, width, height, lossy: &chunk.name == b"VP8 ", quality: None });
+        return Ok(of(width, height, &chunk.name == b"VP8 "));
     }
     // A canvas without a picture is answered by its claim first, if that is beyond the limits.
     let (width, height) = canvas.ok_or(TRUNCATED)?;
-    Ok(Header { format: Format::WebP, width, height, lossy: false, quality: None })
+    Ok(of(width, height, false))
+}
+
+fn of(width: u32, height: u32, lossy: bool) -> Header {
+    Header { format: Format::WebP, width, height, lossy, quality: None, pixel: 4, stored: None }
 }
 
 fn lossy(body: &[u8]) -> Result<(u32, u32), Refusal> {

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn input(format: Format) -> Header {
-        Header { format, width: 10, height: 10, lossy: format != Format::Png, quality: None }
+        Header { format, width: 10, height: 10, lossy: format != Format::Png, quality: None, pixel: 4, stored: None }
     }
 
     #[test]
