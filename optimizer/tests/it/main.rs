@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test, as it should")]
 
 mod bad_input;
+mod coefficients;
 mod consul;
 mod fixture;
 mod http;
