@@ -1,7 +1,7 @@
 //! The pure core: bytes of an image in, bytes of the same image with a mark out.
 //!
 //! In: the file, its [`Header`], a [`Plan`], the format to write. Out: the written file.
-//! No clock, no I/O, no shared state: the caller learns of each finished [`Stage`] and reads its own clock.
+//! No clock, no I/O, no shared state but the marks drawn lately, that change no byte: the caller learns of each finished [`Stage`] and reads its own clock.
 //!
 //! There are three ways, see [`Path`]. Most JPEGs are spliced: about 6 ms per megabyte, since only what is under the mark is
 //! decoded. Everything else is decoded, drawn on and encoded, which costs what the codecs cost.
@@ -15,16 +15,20 @@ mod face;
 mod header;
 mod huffman;
 mod jpeg;
+mod logo;
 mod place;
 mod splice;
+mod stamp;
 mod webp_file;
 
 use std::fmt;
 
 use bytes::Bytes;
 
-pub use self::face::{Face, FontError, Mask};
+pub use self::face::{Face, FontError};
 pub use self::header::{Header, Limits};
+pub use self::logo::{Logo, LogoError, Logos};
+pub use self::stamp::kept::Counts;
 use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
 
@@ -135,19 +139,40 @@ pub enum Stage {
     Splice,
 }
 
-/// Everything that is the same for all requests: the font.
+/// Everything that is the same for all requests: the font, the logos, and the marks drawn lately.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     face: Face,
+    logos: Logos,
 }
 
 impl Kernel {
-    /// A kernel with the embedded font. Cost: 0.04 ms.
+    /// A kernel with the embedded font and no logos. Cost: 0.04 ms.
     ///
     /// # Errors
     /// [`FontError`] when the embedded font cannot be read, which would be a broken build.
     pub fn new() -> Result<Self, FontError> {
-        Ok(Self { face: Face::embedded()? })
+        Self::with_logos(Logos::default())
+    }
+
+    /// A kernel with the embedded font and these logos.
+    ///
+    /// # Errors
+    /// As [`Kernel::new`].
+    pub fn with_logos(logos: Logos) -> Result<Self, FontError> {
+        Ok(Self { face: Face::embedded(Face::KEPT)?, logos })
+    }
+
+    /// How often a mark was still there from a request before, and what those that are there take: at most
+    /// [`Face::KEPT`] bytes.
+    pub fn kept_marks(&self) -> Counts {
+        self.face.counts()
+    }
+
+    /// Bytes that drawing the mark of `plan` takes at most on a picture with these sides as the viewer sees it, besides
+    /// what [`Kernel::optimize`] takes for the picture. Cost: the layout of the text.
+    pub fn mark_memory(&self, plan: &Plan, width: u32, height: u32) -> u64 {
+        draw::memory(&plan.mark, &self.face, width, height)
     }
 
     /// Reads the query of a request, see [`Plan::parse`].
@@ -155,7 +180,7 @@ impl Kernel {
     /// # Errors
     /// [`OptionError`] for the first option that is not legal.
     pub fn plan(&self, query: &str) -> Result<Plan, OptionError> {
-        Plan::parse(query, &self.face)
+        Plan::parse(query, &self.face, &self.logos)
     }
 
     /// Draws the mark of `plan` on `input` and writes the picture as `target`.
@@ -163,7 +188,8 @@ impl Kernel {
     /// `header` must be that of `input`. The ICC profile is kept; of other metadata what the plan says, and never a
     /// GPS position by default. A JPEG that is spliced keeps its EXIF orientation; any other picture is turned upright
     /// first. Memory: the new bytes for a splice, the size of the file for a transcode; else 3 to 8 bytes per pixel,
-    /// the same again while an orientation is applied or a pixel format converted, and the size of the output.
+    /// the same again while an orientation is applied or a pixel format converted, and the size of the output. A mark that
+    /// is not kept from before takes [`Kernel::mark_memory`] besides.
     ///
     /// # Errors
     /// [`Refusal::Truncated`], [`Refusal::Corrupt`] and [`Refusal::DecoderPanicked`] for input that cannot be decoded

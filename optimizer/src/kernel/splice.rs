@@ -45,7 +45,7 @@ pub(super) fn splice(input: &Bytes, header: &Header, plan: &Plan, face: &Face) -
         return Ok(None);
     }
     let Some(file) = Sequential::read(input, header)? else { return Ok(None) };
-    if file.parts.len() == 1 && !plan.mark.color.is_grey() {
+    if file.parts.len() == 1 && !plan.mark.is_grey() {
         return Ok(None);
     }
     let orientation = metadata::orientation(&file.head);

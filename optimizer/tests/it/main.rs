@@ -6,6 +6,7 @@ mod bad_input;
 mod consul;
 mod fixture;
 mod http;
+mod marks;
 mod metadata;
 mod options;
 mod picture;
