@@ -1,7 +1,8 @@
 //! The pure core: bytes of an image in, bytes of the same image with a mark out.
 //!
 //! In: the file, its [`Header`], a [`Plan`], the format to write. Out: the written file.
-//! No clock, no I/O, no shared state: the caller learns of each finished [`Stage`] and reads its own clock.
+//! No clock, no I/O, no shared state but the marks drawn lately, which change no byte: the caller learns of each finished
+//! [`Stage`] and reads its own clock.
 //!
 //! There are five ways, see [`Path`]. Most JPEGs are spliced: about 6 ms per megabyte, since only what is under the mark is
 //! decoded. A progressive one has all its coefficients in memory for a while, and one that is to have another quality gets
@@ -16,9 +17,11 @@ mod face;
 mod header;
 mod huffman;
 mod jpeg;
+mod logo;
 mod memory;
 mod place;
 mod splice;
+mod stamp;
 mod stored;
 mod webp_file;
 
@@ -26,8 +29,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use self::face::{Face, FontError, Mask};
+pub use self::face::{Face, FontError};
 pub use self::header::{Header, Limits};
+pub use self::logo::{Logo, LogoError, Logos};
+pub use self::stamp::kept::Counts;
 pub use self::stored::Stored;
 use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
@@ -150,19 +155,34 @@ pub enum Stage {
     Splice,
 }
 
-/// Everything that is the same for all requests: the font.
+/// Everything that is the same for all requests: the font, the logos, and the marks drawn lately.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     face: Face,
+    logos: Logos,
 }
 
 impl Kernel {
-    /// A kernel with the embedded font. Cost: 0.04 ms.
+    /// A kernel with the embedded font and no logos. Cost: 0.04 ms.
     ///
     /// # Errors
     /// [`FontError`] when the embedded font cannot be read, which would be a broken build.
     pub fn new() -> Result<Self, FontError> {
-        Ok(Self { face: Face::embedded()? })
+        Self::with_logos(Logos::default())
+    }
+
+    /// A kernel with the embedded font and these logos.
+    ///
+    /// # Errors
+    /// As [`Kernel::new`].
+    pub fn with_logos(logos: Logos) -> Result<Self, FontError> {
+        Ok(Self { face: Face::embedded(Face::KEPT)?, logos })
+    }
+
+    /// How often a mark was still there from a request before, and what those that are there take: at most
+    /// [`Face::KEPT`] bytes.
+    pub fn kept_marks(&self) -> Counts {
+        self.face.counts()
     }
 
     /// Reads the query of a request, see [`Plan::parse`].
@@ -170,7 +190,7 @@ impl Kernel {
     /// # Errors
     /// [`OptionError`] for the first option that is not legal.
     pub fn plan(&self, query: &str) -> Result<Plan, OptionError> {
-        Plan::parse(query, &self.face)
+        Plan::parse(query, &self.face, &self.logos)
     }
 
     /// The most bytes that [`Kernel::optimize`] holds at once for such an input: what it makes on the way, and its output
@@ -178,9 +198,9 @@ impl Kernel {
     /// mark is small; for pixels 3 to 8 bytes each, a few times. A bound for what is admitted, not an estimate: a usual
     /// picture takes a half to a fifth of it.
     ///
-    /// `header` must be that of the input, which has `input_bytes` bytes. Cost: some additions.
+    /// `header` must be that of the input, which has `input_bytes` bytes. Cost: the layout of the text.
     pub fn memory(&self, input_bytes: u64, header: &Header, plan: &Plan, target: Format) -> u64 {
-        memory::most(input_bytes, header, plan, target)
+        memory::most(input_bytes, header, plan, target, &self.face)
     }
 
     /// Draws the mark of `plan` on `input` and writes the picture as `target`.

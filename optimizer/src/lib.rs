@@ -8,17 +8,23 @@
 //! | query | meaning | default |
 //! |---|---|---|
 //! | `text` | what the mark says, up to 256 characters of the embedded font | `NWS` |
+//! | `logo` | instead of `text`: a picture given at start, by its name | |
 //! | `position` | `tl tc tr cl cc cr bl bc br`: top, centre, bottom; left, centre, right; or `tile` | `br` |
-//! | `opacity` | 0 to 1 | `0.5` |
-//! | `size` | height of the text: a share of the width, or pixels as `24px`; a mark that would not fit is made to fit | `0.05` |
+//! | `opacity` | 0 to 1, of the mark with outline and shadow; times the alpha of a logo | `0.5` |
+//! | `size` | height of the text or the logo: a share of the width, or pixels as `24px`; a mark that would not fit is made to fit | `0.05` |
 //! | `margin` | distance to the edges, and around each tile: a share of the width, or pixels | `0.02` |
-//! | `color` | `rrggbb` | `ffffff` |
-//! | `rotate` | degrees clockwise | `0` |
+//! | `color` | of the text, `rrggbb` | `ffffff` |
+//! | `outline` | width of a line around it: a share of its height up to 0.5, or pixels as `2px` | `0`, none |
+//! | `outline_color` | `rrggbb` | `000000` |
+//! | `shadow` | how far a soft shadow falls to the lower right: a share of its height up to 0.5, or pixels | `0`, none |
+//! | `shadow_color` | `rrggbb` | `000000` |
+//! | `rotate` | degrees clockwise; the shadow does not turn | `0` |
 //! | `format` | `jpeg`, `png`, `webp`; `auto` follows the `Accept` header | that of the input |
 //! | `quality` | 1 to 100, for lossy formats; makes a lossless WebP lossy; a JPEG that stays one does not get finer than it was | about that of the input |
 //! | `metadata` | `keep`, `strip`: EXIF data, comments and the like; a colour profile is kept anyway | `strip` |
 //!
 //! `X-Optimizer-Path` of an answer says how it was made, see [`kernel::Path`].
+//! `docs/guide/marks.md` shows all of this in pictures.
 //! Besides: `GET /healthz` (200, or 503 while draining) and `GET /metrics` (Prometheus text). A refusal is JSON,
 //! `{"error": "a sentence", "reason": "a label"}`; the statuses are in [`Refusal::status_and_label`].
 //!

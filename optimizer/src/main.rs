@@ -3,6 +3,7 @@
 //! In: the command line. Out: one line on standard output once it listens. SIGTERM or SIGINT drains and exits with 0, a
 //! second one exits with 1 at once. With `--consul` it registers once it serves, and deregisters before it drains.
 
+mod logo;
 mod register;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -47,6 +48,9 @@ struct Cli {
     /// Most bytes of an image
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().bytes)]
     max_bytes: u64,
+    /// A logo that requests may ask for with `logo=NAME`: a PNG, WebP or JPEG; may be given several times
+    #[arg(long = "logo", value_name = "NAME=FILE")]
+    logos: Vec<String>,
     /// Most bytes of all bodies held at once
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().body_memory)]
     body_memory: u64,
@@ -80,12 +84,20 @@ fn main() -> ExitCode {
 async fn run(cli: Cli, token: Option<String>) -> ExitCode {
     let defaults = Options::default();
     let workers = cli.workers.map_or(defaults.workers, usize::from);
+    let logos = match logo::read(&cli.logos) {
+        Ok(logos) => logos,
+        Err(why) => {
+            tracing::error!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
     let options = Options {
         listen: cli.listen,
         workers,
         queue: cli.queue.map_or(Options::queue_for(workers), usize::from),
         id: cli.id.clone(),
         limits: Limits { pixels: cli.max_pixels, bytes: cli.max_bytes },
+        logos,
         body_memory: cli.body_memory,
         shutdown_delay: cli.shutdown_delay,
         shutdown_deadline: cli.shutdown_deadline,

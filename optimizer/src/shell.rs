@@ -28,7 +28,7 @@ use tokio::time::{sleep, timeout};
 
 use self::metrics::Metrics;
 use self::work::Workers;
-use crate::kernel::{Kernel, Limits};
+use crate::kernel::{Kernel, Limits, Logos};
 
 /// Longest wait for a request head, and for the next request of a kept connection. Longer than the minute for which
 /// proxies usually keep idle connections, so that it is they who close.
@@ -49,6 +49,8 @@ pub struct Options {
     pub id: Option<String>,
     /// Largest image.
     pub limits: Limits,
+    /// What `logo=NAME` may draw.
+    pub logos: Logos,
     /// Bytes of all bodies held at once, received and waiting. Beyond: 503 with `Retry-After`.
     pub body_memory: u64,
     /// Time between failing `/healthz` and closing the listener.
@@ -74,6 +76,7 @@ impl Default for Options {
             queue: Self::queue_for(workers),
             id: None,
             limits: Limits::default(),
+            logos: Logos::default(),
             body_memory: 512 << 20,
             shutdown_delay: Duration::ZERO,
             shutdown_deadline: Duration::from_secs(30),
@@ -110,7 +113,7 @@ impl Optimizer {
     /// # Errors
     /// When the address cannot be listened on, or the id is not 1 to 64 visible ASCII characters without quotes.
     pub async fn bind(options: Options) -> io::Result<Self> {
-        let kernel = Kernel::new().map_err(io::Error::other)?;
+        let kernel = Kernel::with_logos(options.logos).map_err(io::Error::other)?;
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let id = options.id.unwrap_or_else(|| format!("optimizer-{}", address.port()));

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat};
-use weir_optimizer::kernel::{Header, Kernel, Limits, Path};
+use weir_optimizer::kernel::{Header, Kernel, Limits, Logos, Path};
 use weir_optimizer::plan::FormatAsk;
 
 const PHOTO: &[u8] = include_bytes!("../photos/life.jpg");
@@ -14,7 +14,9 @@ const PROGRESSIVE: &[u8] = include_bytes!("photos/progressive.jpg");
 
 /// The way, what was said, and the most that was held.
 fn held(file: &[u8], query: &str) -> (Path, u64, u64) {
-    let kernel = Kernel::new().unwrap();
+    let mut logos = Logos::default();
+    logos.add("photo", PHOTO).unwrap();
+    let kernel = Kernel::with_logos(logos).unwrap();
     let plan = kernel.plan(query).unwrap();
     let input = Bytes::copy_from_slice(file);
     let header = Header::read(&input, &Limits::default()).unwrap();
@@ -87,6 +89,10 @@ fn no_way_through_the_kernel_holds_more_than_was_said_nor_is_much_more_said() {
             "",
             "position=tile&opacity=0.9",
             "size=1&text=W&margin=0&position=cc",
+            "outline=0.1&shadow=0.2&shadow_color=204060",
+            "size=1&outline=0.5&shadow=0.5&text=W&rotate=30",
+            "logo=photo&size=0.3&rotate=10",
+            "logo=photo&position=tile&size=0.2&shadow=0.1",
             "quality=75",
             "quality=100&position=tile",
             "format=png&color=ff0000",

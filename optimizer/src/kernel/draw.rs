@@ -5,46 +5,70 @@
 //! watermarking tools do it. With alpha it is "source over" of Porter and Duff: a mark shows on transparent ground too,
 //! and every pixel beside it keeps its alpha.
 
+use std::sync::Arc;
+
 use image::DynamicImage;
 
-use super::place::{Sides, places};
-use super::{Face, Mask};
-use crate::plan::{Color, Mark};
+use super::Face;
+use super::place::{Places, Sides};
+use super::stamp::{Bounds, Stamp};
+use crate::plan::{Color, Content, Mark};
 
 /// Draws `mark` on `pixels`. A greyscale picture becomes RGB when the mark has a colour.
 pub(super) fn draw(pixels: &mut DynamicImage, mark: &Mark, face: &Face) {
     if mark.opacity.of_255() == 0 {
         return;
     }
-    let sides = Sides { width: pixels.width() as usize, height: pixels.height() as usize };
-    let (mask, places) = placed(mark, face, pixels.width(), pixels.height());
-    if !mark.color.is_grey() {
+    let ink = Ink { on: Placed::new(mark, face, pixels.width(), pixels.height()), opacity: mark.opacity.of_255() };
+    if !mark.is_grey() {
         colour(pixels);
     }
-    for (x, y) in places {
-        let ink = Ink { mask: &mask, x, y, opacity: mark.opacity.of_255(), color: mark.color };
-        match pixels {
-            DynamicImage::ImageLuma8(image) => ink.solid::<_, 1>(image.as_mut(), sides),
-            DynamicImage::ImageRgb8(image) => ink.solid::<_, 3>(image.as_mut(), sides),
-            DynamicImage::ImageLumaA8(image) => ink.over::<_, 2>(image.as_mut(), sides),
-            DynamicImage::ImageRgba8(image) => ink.over::<_, 4>(image.as_mut(), sides),
-            DynamicImage::ImageLuma16(image) => ink.solid::<_, 1>(image.as_mut(), sides),
-            DynamicImage::ImageRgb16(image) => ink.solid::<_, 3>(image.as_mut(), sides),
-            DynamicImage::ImageLumaA16(image) => ink.over::<_, 2>(image.as_mut(), sides),
-            DynamicImage::ImageRgba16(image) => ink.over::<_, 4>(image.as_mut(), sides),
-            // Floating point pixels come from none of the formats read here; `decode` makes sure.
-            _ => {}
-        }
+    match pixels {
+        DynamicImage::ImageLuma8(image) => ink.solid::<_, 1>(image.as_mut()),
+        DynamicImage::ImageRgb8(image) => ink.solid::<_, 3>(image.as_mut()),
+        DynamicImage::ImageLumaA8(image) => ink.over::<_, 2>(image.as_mut()),
+        DynamicImage::ImageRgba8(image) => ink.over::<_, 4>(image.as_mut()),
+        DynamicImage::ImageLuma16(image) => ink.solid::<_, 1>(image.as_mut()),
+        DynamicImage::ImageRgb16(image) => ink.solid::<_, 3>(image.as_mut()),
+        DynamicImage::ImageLumaA16(image) => ink.over::<_, 2>(image.as_mut()),
+        DynamicImage::ImageRgba16(image) => ink.over::<_, 4>(image.as_mut()),
+        // Floating point pixels come from none of the formats read here; `decode` makes sure.
+        _ => {}
     }
 }
 
-/// The mask of `mark` for a picture with these sides, as the viewer sees it, and where its copies go.
-pub(super) fn placed(mark: &Mark, face: &Face, width: u32, height: u32) -> (Mask, Vec<(isize, isize)>) {
+/// A stamp, and where its copies are on a picture as the viewer sees it.
+pub(super) struct Placed {
+    pub(super) stamp: Arc<Stamp>,
+    pub(super) places: Places,
+    /// The colour of a stamp that has none of its own.
+    pub(super) color: Color,
+    pub(super) sides: Sides,
+}
+
+impl Placed {
+    /// `mark` on a picture with these sides.
+    pub(super) fn new(mark: &Mark, face: &Face, width: u32, height: u32) -> Self {
+        let (sides, margin) = within(mark, width, height);
+        let stamp = face.stamp(mark, mark.size.pixels(width), sides.room(margin));
+        let places = Places::new(sides, &stamp, mark.position, margin);
+        let color = match &mark.content {
+            Content::Text { color, .. } => *color,
+            Content::Logo(_) => Color::WHITE,
+        };
+        Self { stamp, places, color, sides }
+    }
+}
+
+/// What the stamp of `mark` takes at most, on a picture with these sides as the viewer sees it.
+pub(super) fn bounds(mark: &Mark, face: &Face, width: u32, height: u32) -> Bounds {
+    let (sides, margin) = within(mark, width, height);
+    face.bounds(mark, mark.size.pixels(width), sides.room(margin))
+}
+
+fn within(mark: &Mark, width: u32, height: u32) -> (Sides, usize) {
     let sides = Sides { width: width as usize, height: height as usize };
-    let margin = sides.margin_within(mark.margin.pixels(width));
-    let mask = face.mask(&mark.text, mark.size.pixels(width), mark.rotate, sides.room(margin));
-    let places = places(sides, &mask, mark.position, margin);
-    (mask, places)
+    (sides, sides.margin_within(mark.margin.pixels(width)))
 }
 
 fn colour(pixels: &mut DynamicImage) {
@@ -58,13 +82,10 @@ fn colour(pixels: &mut DynamicImage) {
     };
 }
 
-/// One copy of the mark at its place.
-struct Ink<'a> {
-    mask: &'a Mask,
-    x: isize,
-    y: isize,
+/// A mark at its place.
+struct Ink {
+    on: Placed,
     opacity: u8,
-    color: Color,
 }
 
 /// A sample of 8 or 16 bits.
@@ -91,11 +112,10 @@ impl Sample for u16 {
 // Coverage times opacity: both 0..=255.
 const FULL: u32 = 255 * 255;
 
-impl Ink<'_> {
+impl Ink {
     /// Pixels of `N` samples without alpha. Integer arithmetic, so the bytes are the same on every processor.
-    fn solid<S: Sample, const N: usize>(&self, samples: &mut [S], sides: Sides) {
-        let ink = self.samples::<S>();
-        self.each::<S, N>(samples, sides, |pixel, share| {
+    fn solid<S: Sample, const N: usize>(&self, samples: &mut [S]) {
+        self.each::<S, N>(samples, |pixel, ink, share| {
             for (sample, ink) in pixel.iter_mut().zip(ink) {
                 let below: u64 = (*sample).into();
                 let sum = below * u64::from(FULL - share) + u64::from(ink) * u64::from(share);
@@ -106,9 +126,8 @@ impl Ink<'_> {
     }
 
     /// Pixels of `N` samples, the last of which is alpha, not premultiplied.
-    fn over<S: Sample, const N: usize>(&self, samples: &mut [S], sides: Sides) {
-        let ink = self.samples::<S>();
-        self.each::<S, N>(samples, sides, |pixel, share| {
+    fn over<S: Sample, const N: usize>(&self, samples: &mut [S]) {
+        self.each::<S, N>(samples, |pixel, ink, share| {
             // In units of 1 / (FULL * MOST): what the mark covers, and what shows through of the picture.
             let full = u64::from(FULL);
             let mark = u64::from(share) * u64::from(S::MOST);
@@ -127,29 +146,28 @@ impl Ink<'_> {
         });
     }
 
-    /// Red, green and blue in the range of `S`; a greyscale pixel uses the first.
-    fn samples<S: Sample>(&self) -> [u32; 3] {
-        self.color.0.map(|sample| u32::from(sample) * (S::MOST / 255))
-    }
-
-    /// Calls `mix` with every pixel the mark covers and by how much, 0..=[`FULL`].
-    fn each<S, const N: usize>(&self, samples: &mut [S], sides: Sides, mut mix: impl FnMut(&mut [S], u32)) {
-        // What of the mask lies left of or above the picture is skipped.
-        let skip = (unsigned(-self.x), unsigned(-self.y));
-        let (x, y) = (unsigned(self.x), unsigned(self.y));
-        let lines = samples.chunks_exact_mut(sides.width * N).skip(y);
-        for (line, covers) in lines.zip(self.mask.coverage.chunks_exact(self.mask.width).skip(skip.1)) {
-            for (pixel, cover) in line.chunks_exact_mut(N).skip(x).zip(covers.iter().skip(skip.0)) {
-                if *cover > 0 {
-                    mix(pixel, u32::from(*cover) * u32::from(self.opacity));
+    /// Calls `mix` with every pixel the mark covers, its red, green and blue in the range of `S` (a greyscale pixel uses
+    /// the first), and how much it covers, 0..=[`FULL`].
+    fn each<S: Sample, const N: usize>(&self, samples: &mut [S], mut mix: impl FnMut(&mut [S], [u32; 3], u32)) {
+        let Placed { stamp, places, color: Color(own), sides } = &self.on;
+        let in_range = |color: [u8; 3]| color.map(|sample| u32::from(sample) * (S::MOST / 255));
+        let own = in_range(*own);
+        for rows in places.rows(0, sides.height) {
+            let lines = samples.chunks_exact_mut(sides.width * N).skip(rows.at).take(rows.count);
+            for (row, line) in (rows.from..).zip(lines) {
+                for run in places.columns(rows, 0, sides.width) {
+                    let from = row * stamp.width + run.from;
+                    let pixels = line.chunks_exact_mut(N).skip(run.at);
+                    for ((at, alpha), pixel) in (from..).zip(&stamp.alpha[from..from + run.count]).zip(pixels) {
+                        if *alpha > 0 {
+                            let ink = stamp.colours.as_ref().map_or(own, |colours| in_range(colours[at]));
+                            mix(pixel, ink, u32::from(*alpha) * u32::from(self.opacity));
+                        }
+                    }
                 }
             }
         }
     }
-}
-
-fn unsigned(pixels: isize) -> usize {
-    usize::try_from(pixels).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -157,12 +175,18 @@ mod tests {
     use image::{Rgba, RgbaImage};
 
     use super::*;
+    use crate::plan::Position;
+
+    fn ink(stamp: Stamp, opacity: u8, position: Position, side: usize) -> Ink {
+        let sides = Sides { width: side, height: side };
+        let places = Places::new(sides, &stamp, position, 0);
+        Ink { on: Placed { stamp: Arc::new(stamp), places, color: Color::WHITE, sides }, opacity }
+    }
 
     fn one_pixel(below: [u8; 4], opacity: u8) -> [u8; 4] {
-        let mask = Mask { width: 1, height: 1, coverage: vec![255] };
+        let stamp = Stamp { width: 1, height: 1, alpha: vec![255], colours: None };
         let mut image = RgbaImage::from_pixel(1, 1, Rgba(below));
-        let ink = Ink { mask: &mask, x: 0, y: 0, opacity, color: Color::WHITE };
-        ink.over::<_, 4>(image.as_mut(), Sides { width: 1, height: 1 });
+        ink(stamp, opacity, Position::Centre, 1).over::<_, 4>(image.as_mut());
         image.get_pixel(0, 0).0
     }
 
@@ -177,11 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_hangs_over_the_left_and_upper_edge_is_cut_there() {
-        let mask = Mask { width: 2, height: 2, coverage: vec![0, 0, 0, 255] };
-        let mut image = image::GrayImage::new(3, 3);
-        let ink = Ink { mask: &mask, x: -1, y: -1, opacity: 255, color: Color::WHITE };
-        ink.solid::<_, 1>(image.as_mut(), Sides { width: 3, height: 3 });
-        assert_eq!(image.as_raw(), &[255, 0, 0, 0, 0, 0, 0, 0, 0]);
+    fn tiles_that_hang_over_an_edge_are_cut_there_and_every_second_row_is_shifted() {
+        let stamp = Stamp { width: 2, height: 2, alpha: vec![1, 2, 3, 4], colours: Some(vec![[255; 3]; 4]) };
+        let mut image = image::GrayImage::new(5, 5);
+        ink(stamp, 255, Position::Tile, 5).solid::<_, 1>(image.as_mut());
+        #[rustfmt::skip]
+        assert_eq!(image.as_raw(), &[
+            1, 2, 1, 2, 1,
+            3, 4, 3, 4, 3,
+            2, 1, 2, 1, 2,
+            4, 3, 4, 3, 4,
+            1, 2, 1, 2, 1,
+        ]);
     }
 }

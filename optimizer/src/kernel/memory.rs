@@ -3,7 +3,7 @@
 //! In: a header, a plan, a format. Out: a number of bytes that the work stays below. Cost: some additions.
 //! `tests/memory.rs` holds it against what is really allocated.
 
-use super::{Format, Header};
+use super::{Face, Format, Header, draw};
 use crate::plan::{Mark, Plan, Position};
 
 /// Look-up tables, curves of letters, the band a text is drawn in, heads of files.
@@ -18,9 +18,9 @@ const STORED: u64 = 64 * 2 + 8;
 const UNPACKED: u64 = 32 << 20;
 
 /// See [`super::Kernel::memory`].
-pub(super) fn most(input: u64, header: &Header, plan: &Plan, target: Format) -> u64 {
+pub(super) fn most(input: u64, header: &Header, plan: &Plan, target: Format, face: &Face) -> u64 {
     let pixels = u64::from(header.width) * u64::from(header.height);
-    let mark = Area::of(&plan.mark, header);
+    let mark = Area::of(&plan.mark, header, face);
     let more = match header.stored {
         Some(stored) if target == Format::Jpeg && stored.takes(plan) => {
             let marked = CODED * mark.coefficients(header);
@@ -35,7 +35,7 @@ pub(super) fn most(input: u64, header: &Header, plan: &Plan, target: Format) -> 
         }
         _ => rgb(input, pixels, header, target),
     };
-    BASE + mark.mask() + more
+    BASE + mark.bytes + more
 }
 
 fn rgb(input: u64, pixels: u64, header: &Header, target: Format) -> u64 {
@@ -56,34 +56,24 @@ fn rgb(input: u64, pixels: u64, header: &Header, target: Format) -> u64 {
     held + decoder.max(written)
 }
 
-/// Where the mark may be.
+/// What the mark takes.
 struct Area {
-    /// Pixels across and down that the mark is within.
+    /// Pixels across and down that it is within, all of its copies.
     sides: (u64, u64),
-    tiled: bool,
+    /// Bytes to draw it and to turn it into the stored orientation, in colours of its own.
+    bytes: u64,
 }
 
 impl Area {
-    fn of(mark: &Mark, header: &Header) -> Self {
-        let (width, height) = (u64::from(header.width), u64::from(header.height));
-        if mark.position == Position::Tile {
-            return Self { sides: (width, height), tiled: true };
-        }
-        // A letter is not wider than a line is high, and an EXIF orientation may turn the picture, whose width is the
-        // measure of the text.
-        let letters = mark.text.as_str().chars().count() as u64 + 1;
-        let line = mark.size.pixels(header.width.max(header.height)).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a side, or 16 bits")]
-        let line = line as u64 + 1;
-        // Turned by any angle it stays within its diagonal.
-        let long = letters * line + line;
-        Self { sides: (long.min(width), long.min(height)), tiled: false }
-    }
-
-    /// Bytes of masks: drawn, cropped, turned; of a tiled one the copies too.
-    fn mask(&self) -> u64 {
-        let (width, height) = self.sides;
-        if self.tiled { 4 * width * height } else { 3 * width * height }
+    fn of(mark: &Mark, header: &Header, face: &Face) -> Self {
+        let (width, height) = (header.width, header.height);
+        // An EXIF orientation, which is not known here, may turn the picture.
+        let (upright, turned) = (draw::bounds(mark, face, width, height), draw::bounds(mark, face, height, width));
+        let across = upright.sides.0.max(turned.sides.1) as u64;
+        let down = upright.sides.1.max(turned.sides.0) as u64;
+        let bytes = upright.bytes.max(turned.bytes) as u64 + 8 * across * down;
+        let whole = (u64::from(width), u64::from(height));
+        Self { sides: if mark.position == Position::Tile { whole } else { (across, down) }, bytes }
     }
 
     /// Coefficients that may be written again, units at the edges and after them included.

@@ -42,6 +42,6 @@ impl Stored {
 
     /// Whether the mark of `plan` can be blended into its coefficients. Grey ones have no room for a colour.
     pub(super) fn takes(&self, plan: &Plan) -> bool {
-        self.blends && (!self.grey || plan.mark.color.is_grey())
+        self.blends && (!self.grey || plan.mark.is_grey())
     }
 }

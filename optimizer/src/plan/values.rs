@@ -97,10 +97,11 @@ impl Opacity {
     }
 }
 
-/// A length: a share of the picture's width as the viewer sees it, or pixels.
+/// A length: a share, or pixels. A share of the picture's width as the viewer sees it for size and margin, of the
+/// mark's own height for outline and shadow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Extent {
-    /// Share of the width, 0..=1.
+    /// Share, 0..=1.
     Share(f32),
     /// Pixels, at most 65,535, the longest side an image can have here.
     Pixels(u16),
@@ -111,6 +112,8 @@ impl Extent {
     pub const DEFAULT_SIZE: Self = Self::Share(0.05);
     /// One fiftieth of the width.
     pub const DEFAULT_MARGIN: Self = Self::Share(0.02);
+    /// Widest outline, and longest way of a shadow, in heights of the mark: beyond that it is a blot.
+    pub const MOST_EDGE: f32 = 0.5;
 
     /// # Errors
     /// When the value is not a share in `(0, 1]` nor pixels from `1px`.
@@ -134,6 +137,29 @@ impl Extent {
         })
     }
 
+    /// The width of an outline or the way of a shadow, by the name of its key. `None` for no length at all.
+    ///
+    /// # Errors
+    /// When the value is not a share in `[0, 0.5]` nor pixels.
+    pub fn parse_edge(key: &'static str, value: &str) -> Result<Option<Self>, OptionError> {
+        let edge =
+            Self::parse(value).filter(|extent| !matches!(extent, Self::Share(share) if *share > Self::MOST_EDGE));
+        let edge = edge.ok_or_else(|| {
+            let instead = "a share of the mark's height between 0 and 0.5, such as `0.05`, or pixels, such as `2px`";
+            wrong(key, value, instead)
+        })?;
+        Ok(Some(edge).filter(|edge| !matches!(edge, Self::Pixels(0)) && *edge != Self::Share(0.0)))
+    }
+
+    /// As a share of a mark `height` pixels high, at most [`Extent::MOST_EDGE`].
+    pub fn edge_of(self, height: f32) -> f32 {
+        let share = match self {
+            Self::Share(share) => share,
+            Self::Pixels(pixels) => f32::from(pixels) / height.max(1.0),
+        };
+        share.min(Self::MOST_EDGE)
+    }
+
     fn parse(value: &str) -> Option<Self> {
         match value.strip_suffix("px") {
             Some(pixels) => pixels.bytes().all(|b| b.is_ascii_digit()).then(|| pixels.parse().ok())?.map(Self::Pixels),
@@ -151,21 +177,25 @@ impl Extent {
     }
 }
 
-/// Colour of the letters, in the picture's own colour space.
+/// A colour, in the picture's own colour space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color(pub [u8; 3]);
 
 impl Color {
     /// `ffffff`.
     pub const WHITE: Self = Self([255; 3]);
+    /// `000000`.
+    pub const BLACK: Self = Self([0; 3]);
 
+    /// The value of this key.
+    ///
     /// # Errors
     /// When the value is not six hexadecimal digits.
-    pub fn parse(value: &str) -> Result<Self, OptionError> {
+    pub fn parse(key: &'static str, value: &str) -> Result<Self, OptionError> {
         let six = value.len() == 6 && value.bytes().all(|b| b.is_ascii_hexdigit());
         let bits = six.then(|| u32::from_str_radix(value, 16).ok()).flatten();
         let [_, r, g, b] = bits
-            .ok_or_else(|| wrong("color", value, "six hexadecimal digits rrggbb without `#`, such as `ffffff`"))?
+            .ok_or_else(|| wrong(key, value, "six hexadecimal digits rrggbb without `#`, such as `ffffff`"))?
             .to_be_bytes();
         Ok(Self([r, g, b]))
     }

@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
-use image::{DynamicImage, ImageFormat};
+use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use weir_optimizer::Refusal;
-use weir_optimizer::kernel::{Format, Header, Kernel, Limits, Output};
+use weir_optimizer::kernel::{Format, Header, Kernel, Limits, Logos, Output};
 use weir_optimizer::plan::FormatAsk;
 
 /// 720 x 480, baseline.
@@ -19,6 +19,7 @@ pub(crate) const RESTARTS: &[u8] = include_bytes!("../photos/restarts.jpg");
 pub(crate) const GREY: &[u8] = include_bytes!("../photos/grey.jpg");
 pub(crate) const CMYK: &[u8] = include_bytes!("../photos/cmyk.jpg");
 pub(crate) const SEPARATE_SCANS: &[u8] = include_bytes!("../photos/separate_scans.jpg");
+pub(crate) const OPTIMISED: &[u8] = include_bytes!("../photos/optimised.jpg");
 pub(crate) const ARITHMETIC: &[u8] = include_bytes!("../photos/arithmetic.jpg");
 
 /// Runs the kernel as the shell does, `format=auto` aside.
@@ -28,7 +29,11 @@ pub(crate) fn optimize(input: &[u8], query: &str) -> Result<Vec<u8>, Refusal> {
 
 /// The same, with the way it was done.
 pub(crate) fn run(input: &[u8], query: &str) -> Result<Output, Refusal> {
-    let kernel = Kernel::new().unwrap();
+    run_with(&Kernel::new().unwrap(), input, query)
+}
+
+/// The same, by a kernel that is there.
+pub(crate) fn run_with(kernel: &Kernel, input: &[u8], query: &str) -> Result<Output, Refusal> {
     let plan = kernel.plan(query)?;
     let header = Header::read(input, &Limits::default())?;
     let target = match plan.format {
@@ -36,6 +41,26 @@ pub(crate) fn run(input: &[u8], query: &str) -> Result<Output, Refusal> {
         FormatAsk::Keep | FormatAsk::Auto => header.format,
     };
     kernel.optimize(&Bytes::copy_from_slice(input), &header, &plan, target, &mut |_| {})
+}
+
+/// A logo of 60 x 40 pixels: an ellipse with a soft edge and two colours that change across it, transparent about it.
+pub(crate) fn badge() -> RgbaImage {
+    RgbaImage::from_fn(60, 40, |x, y| {
+        let (right, down) = ((f64::from(x) - 29.5) / 30.0, (f64::from(y) - 19.5) / 20.0);
+        let edge = (1.06 - right.hypot(down)) * 12.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+        let alpha = (edge.clamp(0.0, 1.0) * 255.0) as u8;
+        let [x, y] = [x, y].map(|side| u8::try_from(side).unwrap());
+        Rgba([255 - 3 * x, 4 * x, 40 + 5 * y, alpha])
+    })
+}
+
+/// The badge, and the same in grey.
+pub(crate) fn logos() -> Logos {
+    let mut logos = Logos::default();
+    logos.add("badge", &encoded(&badge().into(), ImageFormat::Png)).unwrap();
+    logos.add("grey", &encoded(&DynamicImage::from(badge()).grayscale(), ImageFormat::Png)).unwrap();
+    logos
 }
 
 /// The label of the refusal that `input` gets, or `ok`.
@@ -161,6 +186,16 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
+}
+
+/// Starts the real binary with flags it should not start with: whether it did, and what it said.
+pub(crate) fn refused_start(flags: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir-optimizer"))
+        .args(["--listen", "127.0.0.1:0"])
+        .args(flags)
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
 }
 
 impl Drop for Server {

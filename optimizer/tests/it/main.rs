@@ -7,6 +7,7 @@ mod coefficients;
 mod consul;
 mod fixture;
 mod http;
+mod marks;
 mod metadata;
 mod options;
 mod picture;

@@ -1,19 +1,27 @@
 //! What the query may say.
 
 use weir_optimizer::kernel::{Format, Kernel};
-use weir_optimizer::plan::{Extent, FormatAsk, Metadata, OptionError, Plan, Position};
+use weir_optimizer::plan::{Color, Content, Edge, Extent, FormatAsk, Metadata, OptionError, Plan, Position};
 
 fn plan(query: &str) -> Result<Plan, OptionError> {
     Kernel::new().unwrap().plan(query)
 }
 
+/// The text of a plan and its colour.
+fn written(plan: &Plan) -> (&str, [u8; 3]) {
+    match &plan.mark.content {
+        Content::Text { text, color } => (text.as_str(), color.0),
+        Content::Logo(_) => ("", [0; 3]),
+    }
+}
+
 #[test]
 fn without_a_query_the_mark_is_nws_half_white_at_the_bottom_right() {
     let plan = plan("").unwrap();
-    assert_eq!(plan.mark.text.as_str(), "NWS");
+    assert_eq!(written(&plan), ("NWS", [255; 3]));
     assert_eq!(plan.mark.position, Position::BottomRight);
     assert_eq!(plan.mark.opacity.of_255(), 128);
-    assert_eq!(plan.mark.color.0, [255; 3]);
+    assert_eq!((plan.mark.outline, plan.mark.shadow), (None, None));
     assert_eq!((plan.mark.size, plan.mark.margin), (Extent::Share(0.05), Extent::Share(0.02)));
     assert_eq!((plan.format, plan.quality), (FormatAsk::Keep, None));
     assert_eq!(plan.metadata, Metadata::Strip);
@@ -21,13 +29,15 @@ fn without_a_query_the_mark_is_nws_half_white_at_the_bottom_right() {
 
 #[test]
 fn every_option_is_read() {
-    let query = "text=%C2%A9+Me&position=tile&opacity=1&size=24px&margin=0&color=FF8000&rotate=-30&format=auto&quality=7&metadata=keep";
+    let query = "text=%C2%A9+Me&position=tile&opacity=1&size=24px&margin=0&color=FF8000&rotate=-30&format=auto&quality=7&metadata=keep&outline=2px&outline_color=123456&shadow=.1";
     let plan = plan(query).unwrap();
-    assert_eq!(plan.mark.text.as_str(), "© Me");
+    assert_eq!(written(&plan), ("© Me", [255, 128, 0]));
     assert_eq!(plan.mark.position, Position::Tile);
     assert_eq!(plan.mark.opacity.of_255(), 255);
     assert_eq!((plan.mark.size, plan.mark.margin), (Extent::Pixels(24), Extent::Share(0.0)));
-    assert_eq!(plan.mark.color.0, [255, 128, 0]);
+    let edge = |extent, color| Some(Edge { extent, color: Color(color) });
+    assert_eq!(plan.mark.outline, edge(Extent::Pixels(2), [0x12, 0x34, 0x56]));
+    assert_eq!(plan.mark.shadow, edge(Extent::Share(0.1), [0; 3]));
     assert_eq!((plan.format, plan.quality.unwrap().get()), (FormatAsk::Auto, 7));
     assert_eq!(plan.metadata, Metadata::Keep);
 }
@@ -58,6 +68,13 @@ fn a_bad_value_is_refused_by_the_name_of_its_key_and_with_what_to_write() {
         ("color", "fff"),
         ("color", "gggggg"),
         ("color", "%2Bfffff"),
+        ("outline", "0.51"),
+        ("outline", "-1"),
+        ("outline", "thick"),
+        ("outline", ""),
+        ("shadow", "2"),
+        ("shadow", "1em"),
+        ("logo", "shop"),
         ("rotate", "361"),
         ("rotate", "left"),
         ("format", "gif"),

@@ -12,26 +12,26 @@ use super::fixture::{self, decoded, detail, run};
 use super::picture::{NINE, as_seen, changed};
 
 /// The tools of libjpeg-turbo, or a loud note that they are missing.
-pub(super) struct Tools {
+pub(crate) struct Tools {
     cjpeg: PathBuf,
     djpeg: PathBuf,
     jpegtran: PathBuf,
 }
 
 impl Tools {
-    pub(super) fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         Some(Self { cjpeg: require("cjpeg")?, djpeg: require("djpeg")?, jpegtran: require("jpegtran")? })
     }
 
     /// The same coefficients, coded as `flags` say.
-    pub(super) fn recode(&self, file: &[u8], flags: &str) -> Vec<u8> {
+    pub(crate) fn recode(&self, file: &[u8], flags: &str) -> Vec<u8> {
         let (worked, file, said) = pipe(Command::new(&self.jpegtran).args(flags.split_whitespace()), file);
         assert!(worked && said.is_empty(), "{said}");
         file
     }
 
     /// What libjpeg shows of a file: its head of three lines, and the pixels.
-    pub(super) fn shown(&self, file: &[u8]) -> Vec<u8> {
+    pub(crate) fn shown(&self, file: &[u8]) -> Vec<u8> {
         let (worked, pixels, said) = pipe(Command::new(&self.djpeg).args(["-strict", "-pnm"]), file);
         assert!(worked && said.is_empty(), "{said}");
         pixels
@@ -47,7 +47,7 @@ impl Tools {
     }
 
     /// Whether a decoder that takes a warning for an error reads the file.
-    pub(super) fn check(&self, file: &[u8], name: &str) {
+    pub(crate) fn check(&self, file: &[u8], name: &str) {
         let (worked, _, said) = pipe(Command::new(&self.djpeg).args(["-strict", "-pnm"]), file);
         assert!(worked && said.is_empty(), "{name}: {said}");
     }
@@ -65,7 +65,7 @@ fn pipe(command: &mut Command, input: &[u8]) -> (bool, Vec<u8>, String) {
 }
 
 /// Signal to noise of two pictures in decibels, 99 when they are equal.
-pub(super) fn psnr(a: &DynamicImage, b: &DynamicImage) -> f64 {
+pub(crate) fn psnr(a: &DynamicImage, b: &DynamicImage) -> f64 {
     let (a, b) = (a.to_rgb8(), b.to_rgb8());
     assert_eq!(a.dimensions(), b.dimensions());
     let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();

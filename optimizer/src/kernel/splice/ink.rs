@@ -1,10 +1,11 @@
 //! The mark in the coordinates and the colour space of the stored picture.
 //!
 //! In: a mark, the picture's sides and orientation. Out: which units it touches, and blocks with it blended in.
-//! Cost: one pass over the mask, then 0.5 us a touched block.
-//! The mask is turned into the stored orientation, instead of the picture into the viewer's. Luma is mixed by the mask,
-//! chroma by the mask averaged over the pixels a sample stands for. A block takes the difference that the mark makes:
-//! its coefficients change by the transform of that, so that what the mark leaves alone does not change at all.
+//! Cost: 0.5 us a touched block; no memory besides the stamp, however often it is on the picture.
+//! What a stored pixel shows of the mark is looked up in the stamp as the viewer sees it, instead of the picture being
+//! turned. Luma is mixed by the stamp, chroma by the stamp averaged over the pixels a sample stands for, its colours
+//! weighted by how much each covers. A block takes the difference that the mark makes: its coefficients change by the
+//! transform of that, so that what the mark leaves alone does not change at all.
 
 use std::ops::Range;
 
@@ -13,7 +14,9 @@ use image::metadata::Orientation;
 use super::block::Block;
 use super::dct;
 use super::file::{Part, Sequential, ZIGZAG};
-use crate::kernel::{Face, Mask, draw};
+use crate::kernel::Face;
+use crate::kernel::draw::Placed;
+use crate::kernel::stamp::Stamp;
 use crate::plan::{Color, Mark};
 
 /// Coverage times opacity: both 0..=255.
@@ -25,13 +28,98 @@ const MOST: i32 = 1023;
 
 /// A mark on a stored picture.
 pub(super) struct Ink {
-    mask: Mask,
-    /// Its upper left corner; it lies within the picture.
-    left: usize,
-    top: usize,
+    on: Placed,
+    turn: Turn,
+    /// A box around all of it on the stored picture: left, top, right, bottom, the latter two just outside.
+    bounds: [usize; 4],
     opacity: u32,
-    /// Y, Cb, Cr; the first is what a grey picture uses.
+    /// Y, Cb, Cr of a stamp of one colour; the first is what a grey picture uses.
     color: [u8; 3],
+}
+
+/// How a viewer turns the stored picture.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    /// Rows become columns.
+    swaps: bool,
+    /// What is stored left, or on top after a swap, is seen right.
+    mirrors_x: bool,
+    /// What is stored on top, or left before a swap, is seen at the bottom.
+    mirrors_y: bool,
+}
+
+impl Turn {
+    fn of(orientation: Orientation) -> Self {
+        let (swaps, mirrors_x, mirrors_y) = match orientation {
+            Orientation::NoTransforms => (false, false, false),
+            Orientation::FlipHorizontal => (false, true, false),
+            Orientation::Rotate180 => (false, true, true),
+            Orientation::FlipVertical => (false, false, true),
+            Orientation::Rotate90FlipH => (true, false, false),
+            Orientation::Rotate90 => (true, true, false),
+            Orientation::Rotate270FlipH => (true, true, true),
+            Orientation::Rotate270 => (true, false, true),
+        };
+        Self { swaps, mirrors_x, mirrors_y }
+    }
+}
+
+/// A part of the stored picture.
+#[derive(Clone, Copy)]
+struct Window {
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+}
+
+/// A part of a window that shows a part of the stamp.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Counted from the corner of the window.
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+    /// Index of the pixel of the stamp at its corner.
+    from: usize,
+    /// What to add to that for the next pixel of the row, and of the column.
+    right: isize,
+    down: isize,
+}
+
+impl Seen {
+    /// Index of the pixel of the stamp that is shown at `(x, y)` of this part.
+    #[inline]
+    fn at(&self, x: usize, y: usize) -> usize {
+        self.from.wrapping_add_signed(self.right * x.cast_signed() + self.down * y.cast_signed())
+    }
+}
+
+/// The sums over the pixels of each of 64 samples. What is beyond the window is like its last row and column: there the
+/// picture goes on as it ends, and so does the mark, since a step would cost bits.
+fn summed(pixels: &mut [[u16; 16]; 16], window: Window, (wide, high): (usize, usize)) -> [u32; 64] {
+    for line in &mut pixels[..window.height] {
+        let last = line[window.width - 1];
+        line[window.width..].fill(last);
+    }
+    let last = pixels[window.height - 1];
+    pixels[window.height..].fill(last);
+    let mut sums = [0; 64];
+    for (y, line) in pixels[..8 * high].iter().enumerate() {
+        for (sum, pixels) in sums.as_chunks_mut::<8>().0[y / high].iter_mut().zip(line.chunks_exact(wide)) {
+            *sum += pixels.iter().copied().map(u32::from).sum::<u32>();
+        }
+    }
+    sums
+}
+
+/// The mark under the samples of a block.
+struct Covers {
+    /// How much it covers, summed over the pixels each sample stands for.
+    alpha: [u32; 64],
+    /// Its sample of this component times that, summed likewise; not used for a stamp of one colour.
+    ink: [u32; 64],
 }
 
 impl Ink {
@@ -41,18 +129,24 @@ impl Ink {
         if mark.opacity.of_255() == 0 {
             return None;
         }
-        let turned = orientation.to_exif() > 4;
-        let (width, height) = if turned { (sides.1, sides.0) } else { sides };
-        let upright = (width as usize, height as usize);
-        let (mask, places) = draw::placed(mark, face, width, height);
-        let (x, y, mask) = match &places[..] {
-            [(x, y)] => (usize::try_from(*x).unwrap_or(0), usize::try_from(*y).unwrap_or(0), mask),
-            places => (0, 0, tiled(&mask, places, upright)),
+        let turn = Turn::of(orientation);
+        let (width, height) = if turn.swaps { (sides.1, sides.0) } else { sides };
+        let on = Placed::new(mark, face, width, height);
+        let (places, upright) = (&on.places, &on.sides);
+        let bounds = if places.is_tiled() {
+            [0, 0, sides.0 as usize, sides.1 as usize]
+        } else {
+            let along = |mirrors: bool, first: usize, length: usize, side: usize| {
+                let end = (first + length).min(side);
+                if mirrors { (side - end, side - first) } else { (first, end) }
+            };
+            let x = along(turn.mirrors_x, places.left, on.stamp.width, upright.width);
+            let y = along(turn.mirrors_y, places.top, on.stamp.height, upright.height);
+            let (x, y) = if turn.swaps { (y, x) } else { (x, y) };
+            [x.0, y.0, x.1, y.1]
         };
-        let corners = [(x, y), (x + mask.width - 1, y + mask.height - 1)].map(|at| stored(orientation, at, upright));
-        let [left, top] = [corners[0].0.min(corners[1].0), corners[0].1.min(corners[1].1)];
-        let mask = turn(mask, orientation);
-        Some(Self { mask, left, top, opacity: u32::from(mark.opacity.of_255()), color: ycc(mark.color) })
+        let color = std::array::from_fn(|number| component(on.color, number));
+        Some(Self { on, turn, bounds, opacity: u32::from(mark.opacity.of_255()), color })
     }
 
     /// The units to write again, in order: those with ink, the one after each (its DC difference changes), and short
@@ -60,9 +154,17 @@ impl Ink {
     pub(super) fn spans(&self, file: &Sequential<'_>) -> Vec<Range<u32>> {
         let (wide, high) = (file.unit().0 as usize, file.unit().1 as usize);
         let mut spans: Vec<Range<u32>> = Vec::new();
-        for row in self.top / high..(self.top + self.mask.height).div_ceil(high) {
-            for column in self.left / wide..(self.left + self.mask.width).div_ceil(wide) {
-                if !self.touches(column * wide, row * high, wide, high) {
+        let [left, top, right, bottom] = self.bounds;
+        for row in top / high..bottom.div_ceil(high) {
+            for column in left / wide..right.div_ceil(wide) {
+                let (x, y) = (column * wide, row * high);
+                let window = Window {
+                    x,
+                    y,
+                    width: wide.min((file.width as usize).saturating_sub(x)),
+                    height: high.min((file.height as usize).saturating_sub(y)),
+                };
+                if !self.touches(window) {
                     continue;
                 }
                 let unit = row * file.across as usize + column;
@@ -84,56 +186,105 @@ impl Ink {
         spans
     }
 
-    fn touches(&self, x: usize, y: usize, wide: usize, high: usize) -> bool {
-        (y..y + high).filter_map(|y| self.row(y)).any(|row| {
-            let end = (x + wide).saturating_sub(self.left).min(row.len());
-            row.get(x.saturating_sub(self.left)..end).is_some_and(|part| part.iter().any(|cover| *cover > 0))
-        })
-    }
-
-    /// The row of the mask at `y` of the picture.
-    fn row(&self, y: usize) -> Option<&[u8]> {
-        let row = y.checked_sub(self.top)?;
-        self.mask.coverage.get(row * self.mask.width..(row + 1) * self.mask.width)
-    }
-
-    /// The mask under each sample of a block, summed over the pixels the sample stands for. `None` for a block without
-    /// any.
-    fn covers(&self, file: &Sequential<'_>, part: &Part, x: usize, y: usize) -> Option<[u32; 64]> {
-        let (wide, high) = (part.wide as usize, part.high as usize);
-        let (most_x, most_y) = (file.width as usize - 1, file.height as usize - 1);
-        let (first, end) = (x * wide, (x + 8) * wide);
-        let within = first >= self.left && end <= most_x + 1;
-        let mut covers = [0; 64];
+    /// Whether there is ink in a window.
+    fn touches(&self, window: Window) -> bool {
         let mut any = 0;
-        for line in 0..8 * high {
-            // Beyond the edge the picture goes on as it ends, and so does the mark: a step there would cost bits.
-            let Some(row) = self.row((y * high + line).min(most_y)) else { continue };
-            let sums = &mut covers.as_chunks_mut::<8>().0[line / high];
-            if within && let Some(row) = row.get(first - self.left..end - self.left) {
-                for (sum, pixels) in sums.iter_mut().zip(row.chunks_exact(wide)) {
-                    let cover = pixels.iter().copied().map(u32::from).sum::<u32>();
-                    *sum += cover;
-                    any |= cover;
-                }
-                continue;
+        self.look_up(window, |part| {
+            for y in 0..part.height {
+                any |= (0..part.width).fold(0, |any, x| any | self.on.stamp.alpha[part.at(x, y)]);
             }
-            for (at, sum) in sums.iter_mut().enumerate() {
-                for pixel in 0..wide {
-                    let x = ((x + at) * wide + pixel).min(most_x).wrapping_sub(self.left);
-                    let cover = u32::from(row.get(x).copied().unwrap_or(0));
-                    *sum += cover;
-                    any |= cover;
+        });
+        any > 0
+    }
+
+    /// Calls `found` with each part of a window that shows a part of the stamp. The window lies within the picture.
+    #[inline]
+    fn look_up(&self, window: Window, mut found: impl FnMut(Seen)) {
+        let Placed { stamp, places, sides, .. } = &self.on;
+        let Turn { swaps, mirrors_x, mirrors_y } = self.turn;
+        let Window { x, y, width, height } = window;
+        // As the viewer sees it.
+        let (x, y, width, height) = if swaps { (y, x, height, width) } else { (x, y, width, height) };
+        let mirrored = |mirrors: bool, at: usize, count: usize, side: usize| {
+            if mirrors { side - at - count } else { at }
+        };
+        let (x, y) = (mirrored(mirrors_x, x, width, sides.width), mirrored(mirrors_y, y, height, sides.height));
+        for rows in places.rows(y, height) {
+            for columns in places.columns(rows, x, width) {
+                // And back, from the pixel of the stamp that is stored first.
+                let column = if mirrors_x { columns.from + columns.count - 1 } else { columns.from };
+                let row = if mirrors_y { rows.from + rows.count - 1 } else { rows.from };
+                let line = stamp.width.cast_signed();
+                let mut seen = Seen {
+                    x: mirrored(mirrors_x, columns.at, columns.count, width),
+                    y: mirrored(mirrors_y, rows.at, rows.count, height),
+                    width: columns.count,
+                    height: rows.count,
+                    from: row * stamp.width + column,
+                    right: if mirrors_x { -1 } else { 1 },
+                    down: if mirrors_y { -line } else { line },
+                };
+                if swaps {
+                    std::mem::swap(&mut seen.x, &mut seen.y);
+                    std::mem::swap(&mut seen.width, &mut seen.height);
+                    std::mem::swap(&mut seen.right, &mut seen.down);
                 }
+                found(seen);
             }
         }
-        (any > 0).then_some(covers)
+    }
+
+    /// What is under each sample of a block of this component. `None` for a block without any ink.
+    fn covers(&self, file: &Sequential<'_>, part: &Part, number: usize, x: usize, y: usize) -> Option<Covers> {
+        let (wide, high) = (part.wide as usize, part.high as usize);
+        let (width, height) = (file.width as usize, file.height as usize);
+        let (x, y) = (x * wide, y * high);
+        let [left, top, right, bottom] = self.bounds;
+        // A mark that ends at the edge goes on in what is stored beyond it.
+        let misses = |first: usize, count: usize, begin: usize, end: usize, side: usize| {
+            first + count <= begin || (first >= end && end < side)
+        };
+        if misses(x, 8 * wide, left, right, width) || misses(y, 8 * high, top, bottom, height) {
+            return None;
+        }
+        // At least one row and one column, for blocks that are wholly beyond the edge.
+        let (x, y) = (x.min(width - 1), y.min(height - 1));
+        let window = Window { x, y, width: (8 * wide).min(width - x), height: (8 * high).min(height - y) };
+        let mut alpha = self.gathered(window, |stamp, at| u16::from(stamp.alpha[at]))?;
+        let mut covers = Covers { alpha: summed(&mut alpha, window, (wide, high)), ink: [0; 64] };
+        if let Some(colours) = &self.on.stamp.colours {
+            let sample = |at: usize| u16::from(component(Color(colours[at]), number));
+            // Nothing of it is left of black.
+            let ink = self.gathered(window, |stamp, at| u16::from(stamp.alpha[at]) * sample(at));
+            let mut ink = ink.unwrap_or([[0; 16]; 16]);
+            covers.ink = summed(&mut ink, window, (wide, high));
+        }
+        Some(covers)
+    }
+
+    /// A number for each pixel of a window of at most 16 by 16, 0 where there is no stamp. `None` when no part is there.
+    #[inline]
+    fn gathered(&self, window: Window, number: impl Fn(&Stamp, usize) -> u16) -> Option<[[u16; 16]; 16]> {
+        let mut gathered = [[0; 16]; 16];
+        let mut any = 0;
+        self.look_up(window, |part| {
+            for (line, y) in gathered[part.y..part.y + part.height].iter_mut().zip(0..) {
+                for (pixel, x) in line[part.x..part.x + part.width].iter_mut().zip(0..) {
+                    let value = number(&self.on.stamp, part.at(x, y));
+                    *pixel = value;
+                    any |= value;
+                }
+            }
+        });
+        (any > 0).then_some(gathered)
     }
 
     /// Blends the mark into the block whose first sample is at `(x, y)` of its component.
     pub(super) fn blend(&self, file: &Sequential<'_>, part: &Part, x: u32, y: u32, block: &mut Block) {
-        let Some(covers) = self.covers(file, part, x as usize, y as usize) else { return };
-        let ink = u32::from(self.color.get(block.part).copied().unwrap_or(0));
+        let number = block.part.min(2);
+        let Some(covers) = self.covers(file, part, number, x as usize, y as usize) else { return };
+        let coloured = self.on.stamp.colours.is_some();
+        let own = u32::from(self.color[number]);
         // Turns a sum of coverage into 65,536ths of the sample, after a shift by as much.
         let scale = (u64::from(self.opacity) << 32) / u64::from(FULL * part.wide * part.high);
 
@@ -143,12 +294,18 @@ impl Ink {
         }
         coefficients[0] = block.dc.wrapping_mul(i32::from(part.quantiser[0]));
         let mut change = dct::inverse(&coefficients);
-        for (sample, cover) in change.iter_mut().zip(covers) {
+        for (sample, (cover, ink)) in change.iter_mut().zip(covers.alpha.into_iter().zip(covers.ink)) {
             // At most 65,536, and that for full cover at full opacity.
             let share = u32::try_from((u64::from(cover) * scale + (1 << 15)) >> 16).unwrap_or(0);
+            // At most 255 times that.
+            let ink = if coloured {
+                u32::try_from((u64::from(ink) * scale + (1 << 15)) >> 16).unwrap_or(0)
+            } else {
+                own * share
+            };
             let below = sample.wrapping_add(128);
             let shown = below.clamp(0, 255).unsigned_abs();
-            let mixed = (shown * ((1 << 16) - share) + ink * share + (1 << 15)) >> 16;
+            let mixed = (shown * ((1 << 16) - share) + ink + (1 << 15)) >> 16;
             let difference = mixed.cast_signed().wrapping_sub(below).clamp(-512, 511);
             // What a decoder cuts off beside the mark is not for the mark to change.
             *sample = if cover == 0 { 0 } else { difference };
@@ -174,65 +331,16 @@ fn quantised(coefficient: i32, step: u16, reciprocal: u32) -> i32 {
     if coefficient < 0 { -steps } else { steps }
 }
 
-/// Where the pixel of an upright picture with sides `(width, height)` is stored.
-fn stored(orientation: Orientation, (x, y): (usize, usize), (width, height): (usize, usize)) -> (usize, usize) {
-    let (right, bottom) = (width - 1 - x, height - 1 - y);
-    match orientation {
-        Orientation::NoTransforms => (x, y),
-        Orientation::FlipHorizontal => (right, y),
-        Orientation::Rotate180 => (right, bottom),
-        Orientation::FlipVertical => (x, bottom),
-        Orientation::Rotate90FlipH => (y, x),
-        Orientation::Rotate90 => (y, right),
-        Orientation::Rotate270FlipH => (bottom, right),
-        Orientation::Rotate270 => (bottom, x),
-    }
-}
-
-/// All copies of a tiled mark in one mask as large as the picture. One byte per pixel, which is an eighth of what the
-/// long way takes.
-fn tiled(mask: &Mask, places: &[(isize, isize)], (width, height): (usize, usize)) -> Mask {
-    let mut coverage = vec![0; width * height];
-    for (x, y) in places {
-        // What lies left of the picture or above it is skipped.
-        let skip = |at: isize| usize::try_from(-at).unwrap_or(0);
-        let (left, top) = (usize::try_from(*x).unwrap_or(0), usize::try_from(*y).unwrap_or(0));
-        let rows = coverage.chunks_exact_mut(width).skip(top);
-        for (row, covers) in rows.zip(mask.coverage.chunks_exact(mask.width).skip(skip(*y))) {
-            for (cover, own) in row.iter_mut().skip(left).zip(covers.iter().skip(skip(*x))) {
-                *cover = (*cover).max(*own);
-            }
-        }
-    }
-    Mask { width, height, coverage }
-}
-
-/// The mask as it is stored.
-fn turn(mask: Mask, orientation: Orientation) -> Mask {
-    if orientation == Orientation::NoTransforms {
-        return mask;
-    }
-    let turned = orientation.to_exif() > 4;
-    let (width, height) = if turned { (mask.height, mask.width) } else { (mask.width, mask.height) };
-    let mut coverage = vec![0; width * height];
-    for (y, row) in mask.coverage.chunks_exact(mask.width).enumerate() {
-        for (x, cover) in row.iter().enumerate() {
-            let (x, y) = stored(orientation, (x, y), (mask.width, mask.height));
-            coverage[y * width + x] = *cover;
-        }
-    }
-    Mask { width, height, coverage }
-}
-
-/// A colour as JFIF means it, in 65,536ths.
-fn ycc(Color(rgb): Color) -> [u8; 3] {
+/// Y, Cb or Cr of a colour as JFIF means it, in 65,536ths.
+#[inline]
+fn component(Color(rgb): Color, number: usize) -> u8 {
     let [r, g, b] = rgb.map(i32::from);
-    let [y, cb, cr] = [
-        19_595 * r + 38_470 * g + 7_471 * b,
-        -11_059 * r - 21_709 * g + 32_768 * b + (128 << 16),
-        32_768 * r - 27_439 * g - 5_329 * b + (128 << 16),
-    ];
-    [y, cb, cr].map(|sum| u8::try_from((sum + (1 << 15)) >> 16).unwrap_or(u8::MAX))
+    let sum = match number {
+        0 => 19_595 * r + 38_470 * g + 7_471 * b,
+        1 => -11_059 * r - 21_709 * g + 32_768 * b + (128 << 16),
+        _ => 32_768 * r - 27_439 * g - 5_329 * b + (128 << 16),
+    };
+    u8::try_from((sum + (1 << 15)) >> 16).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
@@ -259,7 +367,7 @@ mod tests {
             ([0, 255, 0], [150, 44, 21]),
             ([0, 0, 255], [29, 255, 107]),
         ] {
-            assert_eq!(ycc(Color(rgb)), expected);
+            assert_eq!(std::array::from_fn(|number| component(Color(rgb), number)), expected);
         }
     }
 }
