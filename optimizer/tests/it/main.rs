@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test, as it should")]
 
 mod bad_input;
+mod chromium;
 mod consul;
+mod dice;
 mod fixture;
+mod fuzz;
 mod http;
 mod metadata;
 mod options;
 mod picture;
 mod shutdown;
 mod splice;
+mod strict;
