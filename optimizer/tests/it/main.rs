@@ -4,11 +4,13 @@
 
 mod bad_input;
 mod chromium;
+mod condition;
 mod consul;
 mod dice;
 mod fixture;
 mod fuzz;
 mod http;
+mod memory;
 mod metadata;
 mod options;
 mod picture;
