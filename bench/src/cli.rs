@@ -1,6 +1,6 @@
 //! The command line, and the only place that prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::case::Case;
 use crate::error::{BenchError, chain};
+use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::Kind;
@@ -63,6 +64,33 @@ enum Command {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=25_000))]
         connections: u16,
     },
+    /// CPU time and memory of the optimizer's kernel, next to libvips and ImageMagick on the same files
+    Kernel(KernelArgs),
+    /// One contender of `kernel`, driven over standard input and output
+    #[command(hide = true)]
+    KernelChild {
+        /// Which one
+        role: kernel::Role,
+    },
+}
+
+#[derive(Debug, Args)]
+struct KernelArgs {
+    /// Turns of each contender; 0 lists only which path each file takes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    rounds: u16,
+    /// Take the pictures in this folder instead of the made ones
+    #[arg(long, value_name = "DIR")]
+    photos: Option<PathBuf>,
+    /// Only files with this in their name; may be given often, or as a list with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the made files are kept [default: `corpus` beside this program]
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Write the results, every round of them, as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +116,16 @@ enum Work {
 impl Cli {
     /// Carries out the command.
     pub(crate) fn run(self) -> ExitCode {
+        if let Command::KernelChild { role } = self.command {
+            // Without a runtime, whose memory would be taken for the contender's.
+            return match role.answer() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    note(&format!("error: {}", chain(&error)));
+                    ExitCode::FAILURE
+                }
+            };
+        }
         // One thread: the load and the endpoint must not spread over the core of the proxy.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let result = runtime.map_err(BenchError::Io).and_then(|runtime| {
@@ -154,7 +192,27 @@ impl Command {
                 let lacking = result.rows.iter().any(|row| row.kind == Kind::Weir && row.memory.is_err());
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
+            Self::Kernel(arguments) => arguments.run().await,
+            // Answered before there was a runtime.
+            Self::KernelChild { .. } => Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+impl KernelArgs {
+    async fn run(self) -> Result<ExitCode, BenchError> {
+        if cfg!(debug_assertions) {
+            note("warning: this kernel was built without optimisation; build with --profile dist");
+        }
+        let beside = || std::env::current_exe().map(|program| program.with_file_name("corpus"));
+        let corpus = self.corpus.map_or_else(beside, Ok)?;
+        let options =
+            kernel::Options { rounds: usize::from(self.rounds), photos: self.photos, only: self.only, corpus };
+        let result = kernel::run(&options, note).await?;
+        say(result.to_string().trim_end());
+        write_json(self.json.as_deref(), &result)?;
+        let lacking = result.lacks();
+        Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }
 
@@ -187,11 +245,15 @@ impl Chosen {
     }
 
     fn write(&self, result: &impl Serialize) -> Result<(), BenchError> {
-        let Some(path) = &self.json else { return Ok(()) };
-        let failed = |source| BenchError::Write { path: path.clone(), source };
-        let text = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
-        std::fs::write(path, text).map_err(failed)
+        write_json(self.json.as_deref(), result)
     }
+}
+
+fn write_json(path: Option<&Path>, result: &impl Serialize) -> Result<(), BenchError> {
+    let Some(path) = path else { return Ok(()) };
+    let failed = |source| BenchError::Write { path: path.to_owned(), source };
+    let text = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
+    std::fs::write(path, text).map_err(failed)
 }
 
 fn configurations(result: &Overhead) {

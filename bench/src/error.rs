@@ -26,6 +26,8 @@ pub(crate) enum BenchError {
     OpenFiles { wanted: usize, needed: u64, limit: u64 },
     #[error("cannot write `{}`", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("there is no picture to mark: choose a folder with JPEG, PNG or WebP files, or another --only")]
+    NoPhotos,
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]
