@@ -14,7 +14,7 @@ use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::Kind;
-use crate::{idle, overhead};
+use crate::{hostile, idle, overhead};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -66,6 +66,8 @@ enum Command {
     },
     /// CPU time and memory of the optimizer's kernel, next to libvips and ImageMagick on the same files
     Kernel(KernelArgs),
+    /// Whether an optimizer lives through hostile files, and every good picture is right meanwhile
+    Hostile(HostileArgs),
     /// One contender of `kernel`, driven over standard input and output
     #[command(hide = true)]
     KernelChild {
@@ -89,6 +91,22 @@ struct KernelArgs {
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
     /// Write the results, every round of them, as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct HostileArgs {
+    /// How long
+    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    seconds: f64,
+    /// Good photos besides our own: the JPEG, PNG and WebP files in this folder
+    #[arg(long, value_name = "DIR")]
+    photos: Option<PathBuf>,
+    /// The optimizer [default: `weir-optimizer` beside this program, else target/dist/weir-optimizer]
+    #[arg(long, value_name = "PATH")]
+    optimizer: Option<PathBuf>,
+    /// Write the result as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -193,6 +211,7 @@ impl Command {
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
             Self::Kernel(arguments) => arguments.run().await,
+            Self::Hostile(arguments) => arguments.run().await,
             // Answered before there was a runtime.
             Self::KernelChild { .. } => Ok(ExitCode::SUCCESS),
         }
@@ -216,15 +235,33 @@ impl KernelArgs {
     }
 }
 
+impl HostileArgs {
+    async fn run(self) -> Result<ExitCode, BenchError> {
+        let program = self.optimizer.unwrap_or_else(|| beside("weir-optimizer"));
+        if !program.is_file() {
+            return Err(BenchError::NoOptimizer { path: program });
+        }
+        let time = Duration::from_secs_f64(self.seconds);
+        let result = hostile::run(&hostile::Options { program, photos: self.photos, time }, note).await?;
+        say(result.to_string().trim_end());
+        write_json(self.json.as_deref(), &result)?;
+        Ok(if result.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// The program called `name` beside this one, or where it is when built for benchmarks.
+fn beside(name: &str) -> PathBuf {
+    let built =
+        || std::env::current_exe().ok().map(|program| program.with_file_name(name)).filter(|path| path.is_file());
+    built().unwrap_or_else(|| PathBuf::from("target/dist").join(name))
+}
+
 impl Chosen {
     /// The programs of the chosen proxies, each once.
     fn found(&self) -> Result<Vec<(Kind, PathBuf)>, BenchError> {
         let weir = match &self.weir {
             Some(path) => path.clone(),
-            None => std::env::current_exe()
-                .ok()
-                .and_then(|program| Some(program.parent()?.join("weir")).filter(|path| path.is_file()))
-                .unwrap_or_else(|| PathBuf::from("target/dist/weir")),
+            None => beside("weir"),
         };
         let mut found: Vec<(Kind, PathBuf)> = Vec::new();
         for kind in &self.proxies {
