@@ -100,7 +100,8 @@ impl Bombs {
     pub(crate) fn new() -> Self {
         let zeros = deflated_zeros(64 << 20);
         let name = |text: &[u8]| [text, b"\0\0", &zeros].concat();
-        let tiny = [deflated_zeros(4)].concat();
+        // A filter byte and a sample; decoders do not mind more.
+        let tiny = deflated_zeros(2);
         let with = |chunk: [u8; 4], body: &[u8]| png(1, 1, &[(chunk, body)], &tiny).into();
         Self {
             scans: scan_bomb().into(),
@@ -285,7 +286,7 @@ mod tests {
         for (name, body) in [("profile", &bombs.profile), ("text", &bombs.text), ("pixels", &bombs.pixels)] {
             assert!(body.len() < 1 << 20, "{name}: {}", body.len());
         }
-        let profile = image::codecs::png::PngDecoder::new(std::io::Cursor::new(&bombs.profile[..])).unwrap();
-        drop(profile);
+        let tiny = png(1, 1, &[(*b"zTXt", b"Comment\0\0")], &deflated_zeros(2));
+        assert_eq!(image::load_from_memory(&tiny).map(|picture| picture.width()).ok(), Some(1));
     }
 }

@@ -41,10 +41,11 @@ const DECODERS: [Decoder; 3] = [
         jpeg_only: false,
     },
     Decoder {
-        name: "convert",
+        name: "identify",
         command: |program, file| {
             let mut command = Command::new(program);
-            command.arg("-regard-warnings").arg(file).arg("null:");
+            // The number of colours needs every pixel.
+            command.args(["-regard-warnings", "-format", "%k"]).arg(file);
             command
         },
         jpeg_only: false,
