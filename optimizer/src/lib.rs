@@ -2,8 +2,8 @@
 //!
 //! In: `POST /optimize` with the bytes of a JPEG, PNG or WebP as the body, or as the field `file` of
 //! `multipart/form-data`. Out: the same picture with a mark, in the same format unless asked otherwise.
-//! Cost: about 6 ms per megabyte of JPEG, which is spliced; one decode and one encode for anything else; on one of a bounded
-//! number of workers.
+//! Cost: about 6 ms per megabyte of JPEG, which is spliced, 25 with another quality, 60 if it is progressive; one decode
+//! and one encode for anything else; on one of a bounded number of workers.
 //!
 //! | query | meaning | default |
 //! |---|---|---|
@@ -15,7 +15,7 @@
 //! | `color` | `rrggbb` | `ffffff` |
 //! | `rotate` | degrees clockwise | `0` |
 //! | `format` | `jpeg`, `png`, `webp`; `auto` follows the `Accept` header | that of the input |
-//! | `quality` | 1 to 100, for lossy formats; makes a lossless WebP lossy | about that of the input |
+//! | `quality` | 1 to 100, for lossy formats; makes a lossless WebP lossy; a JPEG that stays one does not get finer than it was | about that of the input |
 //! | `metadata` | `keep`, `strip`: EXIF data, comments and the like; a colour profile is kept anyway | `strip` |
 //!
 //! `X-Optimizer-Path` of an answer says how it was made, see [`kernel::Path`]; `Server-Timing`, in milliseconds, how long

@@ -36,6 +36,11 @@ pub fn transcode(data: &[u8]) -> Option<Path> {
     data.starts_with(b"\xff\xd8\xff").then(|| made(data, "position=tile&size=0.2&color=ff2000&opacity=1"))?
 }
 
+/// A JPEG at another quality: its coefficients are read and written, whatever its scans.
+pub fn coefficients(data: &[u8]) -> Option<Path> {
+    data.starts_with(b"\xff\xd8\xff").then(|| made(data, "quality=40&position=tl&size=0.3&metadata=keep"))?
+}
+
 /// Anything under any options: `?`, a query, the end of a line and a file, or a file alone.
 pub fn optimize(data: &[u8]) -> Option<Path> {
     let split = || {

@@ -13,7 +13,7 @@ use super::jpeg::{self, Component, Frame, Segments, corrupt, truncated};
 use crate::refusal::Refusal;
 
 /// A progressive file has about ten scans; each costs the decoder a pass over the whole picture.
-const MOST_SCANS: usize = 100;
+pub(super) const MOST_SCANS: usize = 100;
 
 /// Refuses a file whose scans do not hold all blocks of its frame.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
@@ -72,9 +72,12 @@ pub(super) struct Scan {
     pub(super) parts: [(usize, usize, usize); 4],
     pub(super) count: usize,
     /// First and last coefficient.
-    band: (u32, u32),
+    pub(super) band: (u32, u32),
     /// Whether an earlier scan gave the upper bits.
-    refines: bool,
+    pub(super) refines: bool,
+    /// The lowest bit of a coefficient that came before, and that comes now.
+    pub(super) high: u8,
+    pub(super) low: u8,
 }
 
 impl Scan {
@@ -103,7 +106,8 @@ impl Scan {
         if !legal || (frame.progressive && band.0 == 0 && band.1 != 0) {
             return Err(corrupt("a scan has an impossible range of coefficients"));
         }
-        Ok(Self { parts, count, band, refines: frame.progressive && approximation >> 4 != 0 })
+        let (high, low) = if frame.progressive { (approximation >> 4, approximation & 15) } else { (0, 0) };
+        Ok(Self { parts, count, band, refines: high != 0, high, low })
     }
 }
 

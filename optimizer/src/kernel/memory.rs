@@ -10,6 +10,10 @@ use crate::plan::{Mark, Plan, Position};
 const BASE: u64 = 6 << 20;
 /// New data of a coefficient at most: sixteen bits of code and ten of value, and some stuffing.
 const CODED: u64 = 4;
+/// How much longer data may become in other Huffman codes: from one bit a symbol to sixteen.
+const LONGER: u64 = 16;
+/// Bytes of a block in memory: its coefficients, and a bit for each that is not zero.
+const STORED: u64 = 64 * 2 + 8;
 /// What a PNG decoder may unpack besides the pixels: a colour profile, texts.
 const UNPACKED: u64 = 32 << 20;
 
@@ -18,12 +22,15 @@ pub(super) fn most(input: u64, header: &Header, plan: &Plan, target: Format) -> 
     let pixels = u64::from(header.width) * u64::from(header.height);
     let mark = Area::of(&plan.mark, header);
     let more = match header.stored {
-        Some(stored) if target == Format::Jpeg && stored.blends => {
-            if stored.one_scan && plan.quality.is_none() {
+        Some(stored) if target == Format::Jpeg && stored.takes(plan) => {
+            let marked = CODED * mark.coefficients(header);
+            // Each symbol of the file becomes one of sixteen bits at most; and a block that had no bit takes some.
+            let written = (LONGER * input + stored.coefficients / 8 + marked).min(CODED * stored.coefficients);
+            match (stored.one_scan, plan.quality) {
                 // New blocks go to a buffer that doubles as it grows; or all data does.
-                (2 * CODED * mark.coefficients(header)).max(2 * input) + CODED * mark.coefficients(header)
-            } else {
-                rgb(input, pixels, header, target)
+                (true, None) => (2 * marked).max(2 * input) + marked,
+                (true, Some(_)) => 2 * written,
+                (false, _) => STORED * stored.coefficients / 64 + 2 * written,
             }
         }
         _ => rgb(input, pixels, header, target),

@@ -4,6 +4,7 @@
 
 use super::huffman::Scan;
 use super::jpeg::{Component, Frame};
+use crate::plan::Plan;
 use crate::refusal::Refusal;
 
 /// Facts about a JPEG that decide its way, and what that takes.
@@ -37,5 +38,10 @@ impl Stored {
             grey: count == 1,
             blends: count == 1 || (count == 3 && ycc && components.iter().all(divides)),
         })
+    }
+
+    /// Whether the mark of `plan` can be blended into its coefficients. Grey ones have no room for a colour.
+    pub(super) fn takes(&self, plan: &Plan) -> bool {
+        self.blends && (!self.grey || plan.mark.color.is_grey())
     }
 }

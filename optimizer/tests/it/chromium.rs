@@ -36,7 +36,7 @@ fn chromium_shows_the_pictures_of_every_path_as_our_decoder_reads_them() {
         ("spliced grey", fixture::GREY, "size=0.2"),
         ("transcoded", optimised, "size=0.3&color=101010&opacity=1"),
         ("progressive", fixture::PROGRESSIVE, "size=0.2"),
-        ("re-encoded", fixture::RESTARTS, "size=0.2&quality=85"),
+        ("re-encoded", fixture::RESTARTS, "size=0.2&quality=60"),
         ("PNG", &png, "size=0.2"),
         ("lossy WebP", &webp, "size=0.2&quality=85"),
         ("lossless WebP", &webp, "size=0.2"),

@@ -1,13 +1,13 @@
 //! Preconditions: answered from the bytes of the request alone.
 
-use super::fixture::{PHOTO, Reply, Server, claiming};
+use weir_optimizer::kernel::Path;
 
-const PATHS: [&str; 3] = ["splice", "transcode", "rgb"];
+use super::fixture::{PHOTO, Reply, Server, claiming};
 
 /// Pictures made by a server so far.
 fn made(server: &Server) -> f64 {
-    let count = |path| server.metric(&format!("weir_optimizer_paths_total{{path=\"{path}\"}}"));
-    PATHS.into_iter().map(count).sum::<f64>() + server.metric("weir_optimizer_work_seconds_count")
+    let count = |path: Path| server.metric(&format!("weir_optimizer_paths_total{{path=\"{}\"}}", path.name()));
+    Path::ALL.into_iter().map(count).sum::<f64>() + server.metric("weir_optimizer_work_seconds_count")
 }
 
 fn stages(reply: &Reply) -> Vec<&str> {

@@ -53,6 +53,7 @@ fn the_seeds_reach_every_path_and_keep_what_the_targets_ask_for() {
         targets::header(&seed);
         count(targets::splice(&seed));
         count(targets::transcode(&seed));
+        count(targets::coefficients(&seed));
         count(targets::optimize(&seed));
     }
     for (_, seed) in [seeds("other"), seeds("query")].concat() {
@@ -73,7 +74,12 @@ fn thousands_of_changed_seeds_keep_it_too() {
         for _ in 0..150 {
             let file = changed(seed, &all[dice.roll(all.len())].1, &mut dice);
             targets::header(&file);
-            let made_of = [targets::splice(&file), targets::transcode(&file), targets::optimize(&file)];
+            let made_of = [
+                targets::splice(&file),
+                targets::transcode(&file),
+                targets::coefficients(&file),
+                targets::optimize(&file),
+            ];
             if made_of.iter().any(Option::is_some) { made += 1 } else { refused += 1 }
         }
     }

@@ -32,18 +32,20 @@ fn a_photo_comes_back_marked_with_all_that_the_contract_promises() {
 #[test]
 fn the_way_a_picture_was_made_is_told_timed_and_counted() {
     let server = Server::start(&[]);
-    for (query, path) in [("", "splice"), ("?quality=90", "rgb"), ("?format=webp", "rgb"), ("?color=ff0000", "splice")]
+    for (query, path) in
+        [("", "splice"), ("?quality=90", "requantise"), ("?format=webp", "rgb"), ("?color=ff0000", "splice")]
     {
         let reply = server.post(query, &[], PHOTO);
         assert_eq!((reply.status, reply.header("x-optimizer-path")), (200, Some(path)), "{query}");
     }
-    let reply = server.post("?quality=90", &[], PHOTO);
+    let reply = server.post("?format=jpeg&quality=90", &[], fixture::CMYK);
     let timing = reply.header("server-timing").unwrap();
     let names: Vec<_> = timing.split(", ").map(|entry| entry.split_once(";dur=").unwrap().0).collect();
     assert_eq!(names, ["read", "wait", "decode", "draw", "encode", "work"]);
     let times: Vec<f64> = timing.split(", ").map(|entry| entry.split_once('=').unwrap().1.parse().unwrap()).collect();
     assert!((times[2..5].iter().sum::<f64>() - times[5]).abs() < 0.01 && times[5] > 0.0);
-    for (path, count) in [("splice", 2.0), ("transcode", 0.0), ("rgb", 3.0)] {
+    for (path, count) in [("splice", 2.0), ("transcode", 0.0), ("coefficients", 0.0), ("requantise", 1.0), ("rgb", 2.0)]
+    {
         let counted = server.metric(&format!("weir_optimizer_paths_total{{path=\"{path}\"}}"));
         assert!((counted - count).abs() < 0.1, "{path}");
     }

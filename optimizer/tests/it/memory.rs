@@ -5,6 +5,7 @@ use std::thread;
 
 use image::{DynamicImage, ImageFormat};
 use weir_optimizer::kernel::{Header, Kernel, Limits};
+use weir_optimizer::plan::FormatAsk;
 
 use super::fixture::{self, HEAVY, PHOTO, Reply, Server, detail, encoded, post_head};
 
@@ -17,7 +18,8 @@ fn room_for_one(file: &[u8], query: &str) -> [String; 2] {
     let kernel = Kernel::new().unwrap();
     let plan = kernel.plan(query.trim_start_matches('?')).unwrap();
     let header = Header::read(file, &Limits::default()).unwrap();
-    let bytes = kernel.memory(file.len() as u64, &header, &plan, header.format);
+    let target = if let FormatAsk::Is(format) = plan.format { format } else { header.format };
+    let bytes = kernel.memory(file.len() as u64, &header, &plan, target);
     ["--kernel-memory".to_owned(), (bytes + bytes / 2).to_string()]
 }
 

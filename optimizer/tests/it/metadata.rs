@@ -55,12 +55,9 @@ fn a_spliced_photo_keeps_all_that_is_asked_to_be_kept_but_what_would_be_wrong() 
 
 #[test]
 fn a_decoded_photo_keeps_its_exif_data_without_the_turn_that_was_made() {
-    for (query, format) in [
-        ("quality=90", Format::Jpeg),
-        ("format=png", Format::Png),
-        ("format=webp", Format::WebP),
-        ("format=webp&quality=70", Format::WebP),
-    ] {
+    for (query, format) in
+        [("format=png", Format::Png), ("format=webp", Format::WebP), ("format=webp&quality=70", Format::WebP)]
+    {
         let stripped = optimize(&talkative(), query).unwrap();
         assert!(!has(&stripped, b"GPS"), "{query}");
         let file = optimize(&talkative(), &format!("{query}&metadata=keep")).unwrap();

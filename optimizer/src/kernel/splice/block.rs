@@ -9,15 +9,15 @@ use super::codes::{Codes, Missing};
 use super::writer::Writer;
 use crate::kernel::huffman::{Bits, Fault, Table, WINDOW, WINDOWS};
 
-const END: u8 = 0x00;
+pub(super) const END: u8 = 0x00;
 /// Sixteen zeros.
-const ZEROS: u8 = 0xf0;
+pub(super) const ZEROS: u8 = 0xf0;
 /// Bits of an entry of [`Ac::steps`]: how many bits to drop, whether the block ends, how many coefficients to go on.
 const STEP_BITS: u16 = 31;
 const STEP_ENDS: u16 = 32;
 const STEP_ON: u32 = 6;
 
-const TOO_FAR: Fault = Fault::Broken("a run of coefficients goes past the end of its block");
+pub(super) const TOO_FAR: Fault = Fault::Broken("a run of coefficients goes past the end of its block");
 
 /// The coefficients of one block. `coefficients[0]` is not used: [`Block::dc`] may be beyond its range.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Dc {
 
     /// Reads a difference.
     #[inline]
-    fn read(&self, bits: &mut Bits<'_>) -> Result<i32, Fault> {
+    pub(super) fn read(&self, bits: &mut Bits<'_>) -> Result<i32, Fault> {
         bits.fill();
         if let Some((difference, length @ 1..)) = self.differences.get(bits.window()) {
             bits.drop_bits(u32::from(*length))?;
@@ -99,6 +99,40 @@ impl Ac {
         let steps = (0..WINDOWS).map(|window| steps(&table, window)).collect();
         Self { codes: Codes::of(&table), table, steps }
     }
+
+    /// The table with values. Cost: 10 us.
+    pub(super) fn values(&self) -> Values<'_> {
+        Values::new(&self.table)
+    }
+}
+
+/// A table for AC coefficients, with their values.
+pub(super) struct Values<'a> {
+    pub(super) table: &'a Table,
+    quick: Box<[u32; WINDOWS]>,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(table: &'a Table) -> Self {
+        let mut quick = Box::new([0; WINDOWS]);
+        for (entry, window) in quick.iter_mut().zip(0_u32..) {
+            let (symbol, length) = table.look_up(window as usize);
+            let size = u32::from(symbol & 15);
+            let bits = length + size;
+            if length > 0 && size > 0 && bits <= WINDOW {
+                let raw = (window >> (WINDOW - bits)) & ((1 << size) - 1);
+                *entry = signed(raw, symbol & 15).cast_unsigned() << 16 | u32::from(symbol >> 4) << 8 | bits;
+            }
+        }
+        Self { table, quick }
+    }
+
+    /// Of the coefficient that is next, if it and its code are in the window: its value in the upper 16 bits, the zeros
+    /// before it from bit 8 on, and how many bits it takes; else 0.
+    #[inline]
+    pub(super) fn entry(&self, bits: &Bits<'_>) -> u32 {
+        self.quick.get(bits.window()).copied().unwrap_or(0)
+    }
 }
 
 fn steps(table: &Table, window: usize) -> u16 {
@@ -122,7 +156,7 @@ fn steps(table: &Table, window: usize) -> u16 {
 
 /// The number that `size` bits stand for.
 #[inline]
-fn signed(raw: u32, size: u8) -> i32 {
+pub(super) fn signed(raw: u32, size: u8) -> i32 {
     let raw = raw.cast_signed();
     let half = 1 << size >> 1;
     if raw < half { raw - (1 << size) + 1 } else { raw }
@@ -130,7 +164,7 @@ fn signed(raw: u32, size: u8) -> i32 {
 
 /// How many bits a number takes, and the bits.
 #[inline]
-fn sized(value: i32) -> (u32, u32) {
+pub(super) fn sized(value: i32) -> (u32, u32) {
     let size = 32 - value.unsigned_abs().leading_zeros();
     let raw = if value < 0 { value.wrapping_sub(1) } else { value };
     let mask = if size == 0 { 0 } else { u32::MAX >> (32 - size) };
@@ -165,7 +199,7 @@ pub(super) fn skip(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac) -> Result<i32, Fault> 
 
 /// The index after what `symbol` stands for, `None` at the end of the block.
 #[inline]
-fn after(symbol: u8, at: u32) -> Result<Option<u32>, Fault> {
+pub(super) fn after(symbol: u8, at: u32) -> Result<Option<u32>, Fault> {
     match (u32::from(symbol >> 4), symbol & 15) {
         // These may reach past the end in files that decoders read all the same.
         (15, 0) => Ok(Some(at + 16)),
@@ -192,6 +226,31 @@ pub(super) fn read(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac, part: usize, before: i
     Ok(block)
 }
 
+/// Writes a DC difference.
+#[inline]
+pub(super) fn put_dc(to: &mut Writer, dc: &Codes, difference: i32) -> Result<(), Missing> {
+    let (size, raw) = sized(difference);
+    let (code, length) =
+        u8::try_from(size).ok().filter(|size| *size <= 15).ok_or(Missing).and_then(|size| dc.get(size))?;
+    to.put(code << size | raw, length + size);
+    Ok(())
+}
+
+/// Writes a coefficient that is not zero, after `run` that are.
+#[inline]
+pub(super) fn put_ac(to: &mut Writer, ac: &Codes, mut run: u32, value: i32) -> Result<(), Missing> {
+    while run > 15 {
+        let (code, length) = ac.get(ZEROS)?;
+        to.put(code, length);
+        run -= 16;
+    }
+    let (size, raw) = sized(value);
+    let symbol = u8::try_from(run << 4 | size).ok().filter(|_| size <= 15).ok_or(Missing)?;
+    let (code, length) = ac.get(symbol)?;
+    to.put(code << size | raw, length + size);
+    Ok(())
+}
+
 /// Writes a block, with `zeros` codes for sixteen zeros before its end code; no more than [`Block::room`].
 pub(super) fn write(
     to: &mut Writer,
@@ -201,10 +260,7 @@ pub(super) fn write(
     before: i32,
     zeros: u32,
 ) -> Result<(), Missing> {
-    let (size, raw) = sized(block.dc.wrapping_sub(before));
-    let (code, length) =
-        u8::try_from(size).ok().filter(|size| *size <= 15).ok_or(Missing).and_then(|size| dc.get(size))?;
-    to.put(code << size | raw, length + size);
+    put_dc(to, dc, block.dc.wrapping_sub(before))?;
     let last = block.last();
     let mut run = 0;
     for coefficient in block.coefficients.iter().take(last + 1).skip(1) {
@@ -212,15 +268,7 @@ pub(super) fn write(
             run += 1;
             continue;
         }
-        while run > 15 {
-            let (code, length) = ac.get(ZEROS)?;
-            to.put(code, length);
-            run -= 16;
-        }
-        let (size, raw) = sized(i32::from(*coefficient));
-        let symbol = u8::try_from(run << 4 | size).map_err(|_| Missing)?;
-        let (code, length) = ac.get(symbol)?;
-        to.put(code << size | raw, length + size);
+        put_ac(to, ac, run, i32::from(*coefficient))?;
         run = 0;
     }
     if last < 63 {

@@ -63,18 +63,30 @@ impl Codes {
             }
         }
         shares[256] = 1;
-        let lengths = lengths(&mut shares);
-        let mut counts = shortened(&lengths);
-        // The longest code is all ones.
-        if let Some(last) = counts.iter_mut().rev().find(|count| **count > 0) {
-            *last -= 1;
-        }
-        let mut body = counts[1..=16].to_vec();
-        for length in 1..lengths.len() {
-            body.extend((0..=255).filter(|symbol| lengths[usize::from(*symbol)] == length));
-        }
-        body
+        body(&mut shares)
     }
+}
+
+/// The body of a DHT segment, without its head byte, of the best table for symbols that come so often.
+pub(super) fn optimal(counts: &[u64; 256]) -> Vec<u8> {
+    let mut shares = [0; 257];
+    shares[..256].copy_from_slice(counts);
+    shares[256] = 1;
+    body(&mut shares)
+}
+
+/// The last symbol is nobody's: its code, the longest and all ones, is not given away.
+fn body(shares: &mut [u64; 257]) -> Vec<u8> {
+    let lengths = lengths(shares);
+    let mut counts = shortened(&lengths);
+    if let Some(last) = counts.iter_mut().rev().find(|count| **count > 0) {
+        *last -= 1;
+    }
+    let mut body = counts[1..=16].to_vec();
+    for length in 1..lengths.len() {
+        body.extend((0..=255).filter(|symbol| lengths[usize::from(*symbol)] == length));
+    }
+    body
 }
 
 /// The code length of each symbol with a share, 0 for the others.

@@ -1,13 +1,12 @@
 //! A JPEG as splicing needs it: everything before its one scan.
 //!
-//! In: a file whose header was read. Out: a [`Sequential`], or nothing when the file is of another kind, which is not an
-//! error. Cost: O(bytes before the scan), and 0.1 ms for the look-up tables.
-//! Taken: 8 bits, Huffman coded, not progressive, one scan of all components; grey or YCbCr, factors 1 and 2.
+//! In: a file whose header says that it is of this kind. Out: a [`Sequential`]. Cost: O(bytes before the scan), and 0.1 ms
+//! for the look-up tables.
+//! Taken: 8 bits, Huffman coded, not progressive, one scan of all components; grey or YCbCr, factors that divide.
 
 use super::block::{Ac, Dc};
-use crate::kernel::Header;
 use crate::kernel::huffman::{Fault, Scan, Tables};
-use crate::kernel::jpeg::{self, Frame, Segments};
+use crate::kernel::jpeg::{self, Frame, Segments, corrupt};
 use crate::refusal::Refusal;
 
 /// The order in which coefficients are stored: for each, its index row by row.
@@ -24,7 +23,7 @@ pub(super) struct Part {
     /// Blocks in a unit.
     pub(super) across: u32,
     pub(super) down: u32,
-    /// Pixels under one sample, 1 or 2 each way.
+    /// Pixels under one sample each way.
     pub(super) wide: u32,
     pub(super) high: u32,
     /// Numbers of its tables.
@@ -72,14 +71,15 @@ pub(super) struct Sequential<'a> {
     pub(super) units: u32,
     pub(super) width: u32,
     pub(super) height: u32,
+    pub(super) frame: Frame,
 }
 
 impl<'a> Sequential<'a> {
-    /// Reads what comes before the scan of `bytes`. `None` for a file of another kind.
+    /// Reads what comes before the scan of `bytes`, whose header says that it is of this kind.
     ///
     /// # Errors
     /// For segments that no way of reading the file would take.
-    pub(super) fn read(bytes: &'a [u8], header: &Header) -> Result<Option<Self>, Refusal> {
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let mut segments = Segments::new(bytes);
         let mut head = Vec::new();
         let mut frame = None;
@@ -95,25 +95,32 @@ impl<'a> Sequential<'a> {
                 jpeg::DQT => jpeg::quantisers(segment.body, &mut quantisers)?,
                 jpeg::DHT => tables.read(segment.body)?,
                 jpeg::DRI => interval = jpeg::restart_interval(segment.body)?,
-                jpeg::EOI => return Ok(None),
+                jpeg::EOI => return Err(corrupt("it has no picture")),
                 jpeg::SOS => break segment.body,
-                marker if jpeg::is_frame(marker) && frame.is_some() => return Ok(None),
+                marker if jpeg::is_frame(marker) && frame.is_some() => return Err(corrupt("it has two frame headers")),
                 marker if jpeg::is_frame(marker) => frame = Some(Frame::parse(marker, segment.body)?),
                 _ => {}
             }
         };
-        let Some(frame) = frame else { return Ok(None) };
+        let frame = frame.ok_or_else(|| corrupt("its data comes before its dimensions"))?;
         let scan = Scan::parse(scan, &frame)?;
         let count = frame.components().len();
         let in_order = scan.count == count && scan.parts.iter().take(count).map(|part| part.0).eq(0..count);
-        let known = matches!(count, 1 | 3) && (frame.width, frame.height) == (header.width, header.height);
-        if frame.progressive || !in_order || !known || !is_grey_or_ycc(&head, &frame) {
-            return Ok(None);
+        if frame.progressive || !in_order {
+            return Err(corrupt("its header is another than the one that was read"));
         }
-        let Some(parts) = parts(&frame, &scan, &quantisers) else { return Ok(None) };
-        let unit = |side: fn(&Part) -> u32| parts.iter().map(side).max().unwrap_or(1) * 8;
-        let across = frame.width.div_ceil(unit(|part| part.across * part.wide));
-        let units = across * frame.height.div_ceil(unit(|part| part.down * part.high));
+        let quantiser = |component: &jpeg::Component| {
+            let table = quantisers.get(usize::from(component.quantiser)).copied().flatten();
+            table.filter(|steps| steps.iter().all(|step| *step > 0))
+        };
+        let Some(used) = frame.components().iter().map(quantiser).collect::<Option<Vec<_>>>() else {
+            return Err(corrupt("a quantisation table is missing, or has a step of zero"));
+        };
+        let mut parts = parts(&frame, &used);
+        for (part, (_, dc, ac)) in parts.iter_mut().zip(&scan.parts) {
+            (part.dc, part.ac) = (*dc, *ac);
+        }
+        let (across, units) = units(&frame);
         let used = |number: usize, of: fn(&Part) -> usize| parts.iter().any(|part| of(part) == number);
         let mut number = 0..;
         let dc = tables.dc.map(|table| {
@@ -138,12 +145,32 @@ impl<'a> Sequential<'a> {
             units,
             width: frame.width,
             height: frame.height,
+            frame,
         };
         // Before a mask is made for a picture that cannot be there.
         if file.least_bits() > 8 * data.len() as u64 {
             return Err(Fault::Ends.into());
         }
-        Ok(Some(file))
+        Ok(file)
+    }
+
+    /// A file with such a frame that is still to be written: no data, no tables.
+    pub(super) fn planned(frame: Frame, quantisers: &[[u16; 64]]) -> Self {
+        let (across, units) = units(&frame);
+        Self {
+            head: Vec::new(),
+            data: &[],
+            data_at: 0,
+            parts: parts(&frame, quantisers),
+            dc: Default::default(),
+            ac: Default::default(),
+            interval: units,
+            across,
+            units,
+            width: frame.width,
+            height: frame.height,
+            frame,
+        }
     }
 
     /// The fewest bits that so many units can take.
@@ -162,49 +189,41 @@ impl<'a> Sequential<'a> {
         (side(|part| part.across * part.wide), side(|part| part.down * part.high))
     }
 
-    /// Whether what follows the scan is the end of the picture, and not another scan or a late height.
+    /// Passes over what follows the scan, up to the end marker.
     ///
     /// # Errors
-    /// When the file ends without its end marker.
-    pub(super) fn ends_after(rest: &[u8]) -> Result<bool, Refusal> {
+    /// When the file ends without one, or has a late height. Another scan, of a picture that is already whole, is
+    /// passed over as libjpeg does.
+    pub(super) fn ends_after(rest: &[u8]) -> Result<(), Refusal> {
         let mut segments = Segments::new(rest);
         segments.resume(rest);
         loop {
             match segments.next()?.marker {
-                jpeg::EOI => return Ok(true),
-                jpeg::SOS | jpeg::DNL => return Ok(false),
+                jpeg::EOI => return Ok(()),
+                jpeg::DNL => return Err(corrupt("its height comes after its data, and before it too")),
                 _ => {}
             }
         }
     }
 }
 
-/// `None` for sampling that is not done here, or a table that is missing or has a zero.
-fn parts(frame: &Frame, scan: &Scan, quantisers: &[Option<[u16; 64]>; 4]) -> Option<Vec<Part>> {
-    let single = scan.count == 1;
-    let most = |side: fn(&jpeg::Component) -> u32| frame.components().iter().map(side).max().unwrap_or(1);
-    let (most_across, most_down) = (most(|c| c.across), most(|c| c.down));
-    let part = |(component, (_, dc, ac)): (&jpeg::Component, &(usize, usize, usize))| {
-        // The blocks of a single component come one by one, whatever its factors.
-        let (across, down) = if single { (1, 1) } else { (component.across, component.down) };
-        let (most_across, most_down) = if single { (1, 1) } else { (most_across, most_down) };
-        let quantiser = quantisers.get(usize::from(component.quantiser)).copied().flatten()?;
-        let fits = most_across <= 2 && most_down <= 2 && quantiser.iter().all(|step| *step > 0);
-        let (wide, high) = (most_across / across, most_down / down);
-        let reciprocals = quantiser.map(Part::reciprocal);
-        fits.then_some(Part { across, down, wide, high, dc: *dc, ac: *ac, quantiser, reciprocals })
-    };
-    frame.components().iter().zip(&scan.parts).map(part).collect()
+/// Units in a row, and of the picture.
+fn units(frame: &Frame) -> (u32, u32) {
+    let (across, down) = if frame.components().len() == 1 { (1, 1) } else { frame.most() };
+    let across = frame.width.div_ceil(8 * across);
+    (across, across * frame.height.div_ceil(8 * down))
 }
 
-/// Whether the samples are grey or YCbCr, by the same signs as libjpeg goes by.
-fn is_grey_or_ycc(head: &[Piece<'_>], frame: &Frame) -> bool {
-    if frame.components().len() == 1 {
-        return true;
-    }
-    let of = |marker: u8, name: &[u8]| head.iter().find(|piece| piece.marker == marker && piece.body.starts_with(name));
-    if let Some(adobe) = of(jpeg::APP14, b"Adobe") {
-        return adobe.body.get(11) == Some(&1);
-    }
-    of(jpeg::APP0, b"JFIF\0").is_some() || !frame.components().iter().map(|c| c.id).eq(*b"RGB")
+/// The components, without numbers of tables. There is a quantiser for each.
+fn parts(frame: &Frame, quantisers: &[[u16; 64]]) -> Vec<Part> {
+    let single = frame.components().len() == 1;
+    let (most_across, most_down) = if single { (1, 1) } else { frame.most() };
+    let part = |(component, quantiser): (&jpeg::Component, &[u16; 64])| {
+        // The blocks of a single component come one by one, whatever its factors.
+        let (across, down) = if single { (1, 1) } else { (component.across, component.down) };
+        let (wide, high) = (most_across / across, most_down / down);
+        let (quantiser, reciprocals) = (*quantiser, quantiser.map(Part::reciprocal));
+        Part { across, down, wide, high, dc: 0, ac: 0, quantiser, reciprocals }
+    };
+    frame.components().iter().zip(quantisers).map(part).collect()
 }

@@ -21,12 +21,23 @@ pub(super) fn orientation(head: &[Piece<'_>]) -> Orientation {
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
-/// Adds what goes before the data; with `tables`, a DHT segment, instead of the file's own.
+/// Which tables go out.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Coding<'a> {
+    /// The file's own.
+    Own,
+    /// This DHT segment instead.
+    Huffman(&'a [u8]),
+    /// These segments, from tables to scan header, instead of all that say how the data is coded.
+    Fresh(&'a [u8]),
+}
+
+/// Adds what goes before the data.
 pub(super) fn head(
     head: &[Piece<'_>],
     metadata: Metadata,
     orientation: Orientation,
-    tables: Option<&[u8]>,
+    coding: Coding<'_>,
     pieces: &mut Pieces,
 ) {
     // The start of the image.
@@ -34,7 +45,9 @@ pub(super) fn head(
     let mut turned = false;
     for Piece { marker, body, range } in head {
         let kept = match *marker {
-            jpeg::DHT => tables.is_none(),
+            jpeg::DHT => matches!(coding, Coding::Own),
+            jpeg::DQT | jpeg::DRI | jpeg::SOS => !matches!(coding, Coding::Fresh(_)),
+            marker if jpeg::is_frame(marker) => !matches!(coding, Coding::Fresh(_)),
             jpeg::APP0 if body.starts_with(b"JFIF\0") => true,
             jpeg::APP2 if body.starts_with(b"ICC_PROFILE\0") => true,
             jpeg::APP2 if body.starts_with(b"MPF\0") => false,
@@ -52,7 +65,10 @@ pub(super) fn head(
             turned = true;
         }
         if *marker == jpeg::SOS {
-            pieces.make(tables.unwrap_or_default());
+            match coding {
+                Coding::Own => {}
+                Coding::Huffman(segments) | Coding::Fresh(segments) => pieces.make(segments),
+            }
         }
         if kept {
             pieces.keep(range.clone());
