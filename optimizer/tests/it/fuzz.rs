@@ -65,6 +65,17 @@ fn the_seeds_reach_every_path_and_keep_what_the_targets_ask_for() {
 }
 
 #[test]
+fn what_a_target_found_once_is_not_found_again() {
+    for (_, file) in seeds("found") {
+        targets::header(&file);
+        targets::splice(&file);
+        targets::transcode(&file);
+        targets::coefficients(&file);
+        targets::optimize(&file);
+    }
+}
+
+#[test]
 fn thousands_of_changed_seeds_keep_it_too() {
     let mut dice = Dice::new(0x6a09_e667_f3bc_c908);
     let (jpeg, other, query) = (seeds("jpeg"), seeds("other"), seeds("query"));
