@@ -35,6 +35,9 @@ use crate::refusal::Refusal;
 /// Names the bytes this kernel writes: part of every `ETag`, changed whenever the same input gives other bytes.
 pub const KERNEL_VERSION: &str = "coefficients-1";
 
+/// Names the decoders and encoders of [`Path::Rgb`]: part of every `ETag` too, since other ones write other bytes.
+pub const CODEC_BACK_END: &str = "image-0.25+libwebp";
+
 /// A format read and written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -116,6 +116,34 @@ fn other_steps_show_as_much_as_decoding_and_encoding_at_the_same_quality() {
     }
 }
 
+/// The bodies of the quantisation tables of a file.
+fn steps(file: &[u8]) -> Vec<&[u8]> {
+    let tables = (0..file.len() - 69).filter(|at| file[*at..].starts_with(&[0xff, 0xdb, 0, 67]));
+    tables.map(|at| &file[at + 5..at + 69]).collect()
+}
+
+#[test]
+fn the_steps_are_those_of_libjpeg_at_that_quality_or_the_own_where_those_are_coarser() {
+    let Some(tools) = Tools::find() else { return };
+    let photo = detail(64, 48);
+    for own in [98, 80] {
+        for way in ["-baseline", "-progressive"] {
+            let file = tools.write(&photo, &format!("-quality {own} {way}"));
+            let before = steps(&file);
+            for quality in [10, 30, 49, 50, 51, 75, 90, 100] {
+                let found = fixture::optimize(&file, &format!("quality={quality}")).unwrap();
+                let standard = tools.write(&photo, &format!("-quality {quality} -baseline"));
+                let wanted: Vec<Vec<u8>> = before
+                    .iter()
+                    .zip(steps(&standard))
+                    .map(|(own, standard)| own.iter().zip(standard).map(|(own, standard)| *own.max(standard)).collect())
+                    .collect();
+                assert_eq!(steps(&found), wanted, "{way}, {own} to {quality}");
+            }
+        }
+    }
+}
+
 #[test]
 fn both_ways_to_other_steps_show_the_same() {
     let Some(tools) = Tools::find() else { return };
