@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::kernel::{Format, KERNEL_VERSION};
+use crate::kernel::{CODEC_BACK_END, Format, KERNEL_VERSION};
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 
@@ -20,7 +20,10 @@ const SHORT: usize = 1 << 20;
 /// [`Refusal::Internal`] when no thread can be had for a long image.
 pub(super) async fn of(image: &Bytes, plan: &Plan, target: Format) -> Result<String, Refusal> {
     let mut hash = Xxh3::new();
-    hash.update(KERNEL_VERSION.as_bytes());
+    for part in [KERNEL_VERSION, CODEC_BACK_END] {
+        hash.update(part.as_bytes());
+        hash.update(&[0xff]);
+    }
     hash.update(plan.normalised(target).as_bytes());
     // Ends the options, so that no byte of a text counts as one of the image.
     hash.update(&[0xff]);
