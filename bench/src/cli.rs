@@ -1,6 +1,6 @@
 //! The command line, and the only place that prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::case::Case;
 use crate::error::{BenchError, chain};
+use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::Kind;
-use crate::{idle, overhead};
+use crate::{hostile, idle, overhead};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -63,6 +64,51 @@ enum Command {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=25_000))]
         connections: u16,
     },
+    /// CPU time and memory of the optimizer's kernel, next to libvips and ImageMagick on the same files
+    Kernel(KernelArgs),
+    /// Whether an optimizer lives through hostile files, and every good picture is right meanwhile
+    Hostile(HostileArgs),
+    /// One contender of `kernel`, driven over standard input and output
+    #[command(hide = true)]
+    KernelChild {
+        /// Which one
+        role: kernel::Role,
+    },
+}
+
+#[derive(Debug, Args)]
+struct KernelArgs {
+    /// Turns of each contender; 0 lists only which path each file takes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    rounds: u16,
+    /// Take the pictures in this folder instead of the made ones
+    #[arg(long, value_name = "DIR")]
+    photos: Option<PathBuf>,
+    /// Only files with this in their name; may be given often, or as a list with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the made files are kept [default: `corpus` beside this program]
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Write the results, every round of them, as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct HostileArgs {
+    /// How long
+    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    seconds: f64,
+    /// Good photos besides our own: the JPEG, PNG and WebP files in this folder
+    #[arg(long, value_name = "DIR")]
+    photos: Option<PathBuf>,
+    /// The optimizer [default: `weir-optimizer` beside this program, else target/dist/weir-optimizer]
+    #[arg(long, value_name = "PATH")]
+    optimizer: Option<PathBuf>,
+    /// Write the result as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +134,16 @@ enum Work {
 impl Cli {
     /// Carries out the command.
     pub(crate) fn run(self) -> ExitCode {
+        if let Command::KernelChild { role } = self.command {
+            // Without a runtime, whose memory would be taken for the contender's.
+            return match role.answer() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    note(&format!("error: {}", chain(&error)));
+                    ExitCode::FAILURE
+                }
+            };
+        }
         // One thread: the load and the endpoint must not spread over the core of the proxy.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let result = runtime.map_err(BenchError::Io).and_then(|runtime| {
@@ -154,8 +210,50 @@ impl Command {
                 let lacking = result.rows.iter().any(|row| row.kind == Kind::Weir && row.memory.is_err());
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
+            Self::Kernel(arguments) => arguments.run().await,
+            Self::Hostile(arguments) => arguments.run().await,
+            // Answered before there was a runtime.
+            Self::KernelChild { .. } => Ok(ExitCode::SUCCESS),
         }
     }
+}
+
+impl KernelArgs {
+    async fn run(self) -> Result<ExitCode, BenchError> {
+        if cfg!(debug_assertions) {
+            note("warning: this kernel was built without optimisation; build with --profile dist");
+        }
+        let beside = || std::env::current_exe().map(|program| program.with_file_name("corpus"));
+        let corpus = self.corpus.map_or_else(beside, Ok)?;
+        let options =
+            kernel::Options { rounds: usize::from(self.rounds), photos: self.photos, only: self.only, corpus };
+        let result = kernel::run(&options, note).await?;
+        say(result.to_string().trim_end());
+        write_json(self.json.as_deref(), &result)?;
+        let lacking = result.lacks();
+        Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+impl HostileArgs {
+    async fn run(self) -> Result<ExitCode, BenchError> {
+        let program = self.optimizer.unwrap_or_else(|| beside("weir-optimizer"));
+        if !program.is_file() {
+            return Err(BenchError::NoOptimizer { path: program });
+        }
+        let time = Duration::from_secs_f64(self.seconds);
+        let result = hostile::run(&hostile::Options { program, photos: self.photos, time }, note).await?;
+        say(result.to_string().trim_end());
+        write_json(self.json.as_deref(), &result)?;
+        Ok(if result.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// The program called `name` beside this one, or where it is when built for benchmarks.
+fn beside(name: &str) -> PathBuf {
+    let built =
+        || std::env::current_exe().ok().map(|program| program.with_file_name(name)).filter(|path| path.is_file());
+    built().unwrap_or_else(|| PathBuf::from("target/dist").join(name))
 }
 
 impl Chosen {
@@ -163,10 +261,7 @@ impl Chosen {
     fn found(&self) -> Result<Vec<(Kind, PathBuf)>, BenchError> {
         let weir = match &self.weir {
             Some(path) => path.clone(),
-            None => std::env::current_exe()
-                .ok()
-                .and_then(|program| Some(program.parent()?.join("weir")).filter(|path| path.is_file()))
-                .unwrap_or_else(|| PathBuf::from("target/dist/weir")),
+            None => beside("weir"),
         };
         let mut found: Vec<(Kind, PathBuf)> = Vec::new();
         for kind in &self.proxies {
@@ -187,11 +282,15 @@ impl Chosen {
     }
 
     fn write(&self, result: &impl Serialize) -> Result<(), BenchError> {
-        let Some(path) = &self.json else { return Ok(()) };
-        let failed = |source| BenchError::Write { path: path.clone(), source };
-        let text = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
-        std::fs::write(path, text).map_err(failed)
+        write_json(self.json.as_deref(), result)
     }
+}
+
+fn write_json(path: Option<&Path>, result: &impl Serialize) -> Result<(), BenchError> {
+    let Some(path) = path else { return Ok(()) };
+    let failed = |source| BenchError::Write { path: path.to_owned(), source };
+    let text = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
+    std::fs::write(path, text).map_err(failed)
 }
 
 fn configurations(result: &Overhead) {

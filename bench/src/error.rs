@@ -26,6 +26,15 @@ pub(crate) enum BenchError {
     OpenFiles { wanted: usize, needed: u64, limit: u64 },
     #[error("cannot write `{}`", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("there is no picture to mark: choose a folder with JPEG, PNG or WebP files, or another --only")]
+    NoPhotos,
+    #[error("cannot read the photos in `{}`", .path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(
+        "there is no optimizer at `{}`: build it (cargo build --profile dist -p weir-optimizer) or name it with --optimizer",
+        .path.display()
+    )]
+    NoOptimizer { path: PathBuf },
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]

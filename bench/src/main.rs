@@ -1,13 +1,17 @@
 //! `weir-bench`: what weir costs, next to the peers that people would run instead.
 //!
 //! In: a command line. Out: a table on standard output and, if asked for, the same as JSON.
-//! `overhead` compares CPU time per request with nginx and HAProxy, `idle` measures memory per idle connection. The
-//! method and what can be held against it: `docs/guide/overhead.md`.
+//! `overhead` compares CPU time per request with nginx and HAProxy, `idle` measures memory per idle connection; the
+//! method and what can be held against it: `docs/guide/overhead.md`. `kernel` compares the optimizer's kernel with libvips
+//! and ImageMagick: `docs/guide/kernel.md`. `hostile` sends a real optimizer good and bad files and says whether it
+//! lived through them within its memory: `docs/guide/optimizer-memory.md`.
 
 mod case;
 mod cli;
 mod error;
+mod hostile;
 mod idle;
+mod kernel;
 mod overhead;
 mod report;
 mod rig;
@@ -16,6 +20,10 @@ mod rounds;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+/// The optimizer's own, since `kernel` measures what the service would cost.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::Cli::parse().run()

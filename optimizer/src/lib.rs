@@ -23,8 +23,13 @@
 //! | `quality` | 1 to 100, for lossy formats; makes a lossless WebP lossy; a JPEG that stays one does not get finer than it was | about that of the input |
 //! | `metadata` | `keep`, `strip`: EXIF data, comments and the like; a colour profile is kept anyway | `strip` |
 //!
-//! `X-Optimizer-Path` of an answer says how it was made, see [`kernel::Path`].
-//! `docs/guide/marks.md` shows all of this in pictures.
+//! `X-Optimizer-Path` of an answer says how it was made, see [`kernel::Path`]; `Server-Timing`, in milliseconds, how long
+//! it took: `read` until the body was there, `wait` for a worker and for memory, the stages of the kernel, and `work`, the
+//! sum of the stages. `If-Match` and `If-None-Match` are answered before anything is decoded: `docs/adr/0009`.
+//!
+//! A process takes at most [`Options::kernel_memory`] + 2 × [`Options::body_memory`] + 64 KiB for each open connection +
+//! 64 MiB: `docs/guide/optimizer-memory.md`.
+//! `docs/guide/marks.md` shows the options in pictures.
 //! Besides: `GET /healthz` (200, or 503 while draining) and `GET /metrics` (Prometheus text). A refusal is JSON,
 //! `{"error": "a sentence", "reason": "a label"}`; the statuses are in [`Refusal::status_and_label`].
 //!

@@ -51,9 +51,21 @@ struct Cli {
     /// A logo that requests may ask for with `logo=NAME`: a PNG, WebP or JPEG; may be given several times
     #[arg(long = "logo", value_name = "NAME=FILE")]
     logos: Vec<String>,
-    /// Most bytes of all bodies held at once
+    /// Most bytes of all bodies held at once, received or being sent
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().body_memory)]
     body_memory: u64,
+    /// Most bytes that all images being worked on take; others wait, and one that could never fit is refused
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().kernel_memory)]
+    kernel_memory: u64,
+    /// Time for which a client may take nothing of an answer, as `30s`; then its connection is closed
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    send_timeout: Duration,
+    /// Answer a matching If-None-Match with 304 instead of 412, for callers that treat an optimisation as a GET
+    #[arg(long)]
+    not_modified: bool,
+    /// Cache-Control of pictures [default: none]
+    #[arg(long, value_name = "VALUE")]
+    cache_control: Option<String>,
     /// Time between failing /healthz and closing the listener, as `2s` or `500ms`
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     shutdown_delay: Duration,
@@ -99,6 +111,10 @@ async fn run(cli: Cli, token: Option<String>) -> ExitCode {
         limits: Limits { pixels: cli.max_pixels, bytes: cli.max_bytes },
         logos,
         body_memory: cli.body_memory,
+        kernel_memory: cli.kernel_memory,
+        send_timeout: cli.send_timeout,
+        not_modified: cli.not_modified,
+        cache_control: cli.cache_control.clone(),
         shutdown_delay: cli.shutdown_delay,
         shutdown_deadline: cli.shutdown_deadline,
     };

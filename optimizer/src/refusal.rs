@@ -121,11 +121,29 @@ pub enum Refusal {
     /// The client went away, or broke the framing, in the middle of the body.
     #[error("the body ended early")]
     BodyAborted,
+    /// The picture takes more memory to work on than all images together may.
+    #[error(
+        "the image takes up to {} MiB of memory to work on, and {} MiB are set aside here: send a smaller one",
+        .needed.div_ceil(1 << 20),
+        .limit >> 20
+    )]
+    KernelMemory {
+        /// The most bytes it may take.
+        needed: u64,
+        /// The bytes for all images.
+        limit: u64,
+    },
+    /// `If-Match` names another picture, or `If-None-Match` this one.
+    #[error("the picture has the entity tag \"{etag}\", and the request is for another case")]
+    Precondition {
+        /// The tag of the picture there would be, without quotes.
+        etag: String,
+    },
     /// Every worker is busy and the queue is full.
     #[error("every worker is busy and the queue is full: try again, or elsewhere")]
     QueueFull,
     /// The bodies held at this moment take all the memory set aside for them.
-    #[error("too many bodies are being received: try again, or elsewhere")]
+    #[error("too many bodies are being received or sent: try again, or elsewhere")]
     BodyMemory,
     /// A fault of this program.
     #[error("the picture could not be written: {why}")]
@@ -148,6 +166,8 @@ impl Refusal {
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "slow_body"),
             Self::TooManyPixels { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_pixels"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::KernelMemory { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "kernel_memory"),
+            Self::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "precondition"),
             Self::ContentEncoding { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
             Self::NotAnImage => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_an_image"),
             Self::Unsupported { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_image"),

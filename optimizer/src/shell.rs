@@ -6,8 +6,11 @@
 mod accept;
 mod answer;
 mod body;
+mod budget;
+mod condition;
 mod metrics;
 mod pieces;
+mod tag;
 mod work;
 
 use std::future::Future;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -35,6 +39,8 @@ use crate::kernel::{Kernel, Limits, Logos};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Pause after an `accept` that failed: out of descriptors, trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a connection holds of a body at most before it is counted: enough that a large body takes few system calls.
+const CONNECTION_BUFFER: usize = 64 << 10;
 
 /// What an optimizer is started with.
 #[derive(Clone, Debug)]
@@ -51,8 +57,18 @@ pub struct Options {
     pub limits: Limits,
     /// What `logo=NAME` may draw.
     pub logos: Logos,
-    /// Bytes of all bodies held at once, received and waiting. Beyond: 503 with `Retry-After`.
+    /// Bytes of all bodies held at once: received, waiting, and being sent. Beyond: 503 with `Retry-After`.
     pub body_memory: u64,
+    /// Bytes that all images being worked on may take together. Others wait in the queue; one that could never have
+    /// enough gets 413.
+    pub kernel_memory: u64,
+    /// How long a client may take nothing of an answer; then its connection is closed, and the memory given back. Kept
+    /// by the operating system, on Linux.
+    pub send_timeout: Duration,
+    /// Whether a matching `If-None-Match` gets 304 instead of 412.
+    pub not_modified: bool,
+    /// Value of the `Cache-Control` header of pictures.
+    pub cache_control: Option<String>,
     /// Time between failing `/healthz` and closing the listener.
     pub shutdown_delay: Duration,
     /// Time for running requests after that; then they are cut off.
@@ -78,6 +94,12 @@ impl Default for Options {
             limits: Limits::default(),
             logos: Logos::default(),
             body_memory: 512 << 20,
+            // Any 64-megapixel photo, or a PNG of that size with transparency, decoded and turned and written.
+            kernel_memory: 2 << 30,
+            // As long as a client may take between two pieces of its own body.
+            send_timeout: Duration::from_secs(30),
+            not_modified: false,
+            cache_control: None,
             shutdown_delay: Duration::ZERO,
             shutdown_deadline: Duration::from_secs(30),
         }
@@ -93,6 +115,10 @@ struct Shared {
     workers: Workers,
     /// One permit per byte of a body that may still be held.
     body_memory: Arc<Semaphore>,
+    body_limit: u64,
+    send_timeout: Duration,
+    not_modified: bool,
+    cache_control: Option<HeaderValue>,
     metrics: Metrics,
     draining: AtomicBool,
 }
@@ -111,7 +137,8 @@ impl Optimizer {
     /// Listens. Connections wait until [`Optimizer::run`].
     ///
     /// # Errors
-    /// When the address cannot be listened on, or the id is not 1 to 64 visible ASCII characters without quotes.
+    /// When the address cannot be listened on, the id is not 1 to 64 visible ASCII characters without quotes, or the
+    /// `Cache-Control` is no header value.
     pub async fn bind(options: Options) -> io::Result<Self> {
         let kernel = Kernel::with_logos(options.logos).map_err(io::Error::other)?;
         let listener = TcpListener::bind(options.listen).await?;
@@ -122,13 +149,20 @@ impl Optimizer {
             let why = format!("the id `{id}` is not 1 to 64 visible ASCII characters without quotes and backslashes");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        let cache_control = options.cache_control.map(HeaderValue::try_from).transpose().map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the Cache-Control has characters that no header may have")
+        })?;
         let bytes = usize::try_from(options.body_memory).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let shared = Shared {
             id,
             kernel,
             limits: options.limits,
-            workers: Workers::new(options.workers, options.queue),
+            workers: Workers::new(options.workers, options.queue, options.kernel_memory),
             body_memory: Arc::new(Semaphore::new(bytes)),
+            body_limit: bytes as u64,
+            send_timeout: options.send_timeout,
+            not_modified: options.not_modified,
+            cache_control,
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
         };
@@ -200,10 +234,18 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Recei
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("cannot set TCP_NODELAY: {error}");
     }
+    #[cfg(target_os = "linux")]
+    {
+        let span = u32::try_from(shared.send_timeout.as_millis()).unwrap_or(u32::MAX);
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, span) {
+            tracing::debug!("cannot set TCP_USER_TIMEOUT: {error}");
+        }
+    }
     let service = service_fn(|request| answer::answer(Arc::clone(&shared), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(CONNECTION_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {

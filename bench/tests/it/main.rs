@@ -100,3 +100,22 @@ fn a_core_that_is_not_there_is_an_error_that_names_the_option() {
     assert!(!output.status.success());
     assert!(text.contains("core 1000") && text.contains("--load-core"), "{text}");
 }
+
+#[test]
+fn an_optimizer_under_hostile_files_lives_within_its_memory_and_every_good_picture_is_right() {
+    // Built with all the other programs before the tests run.
+    let optimizer = Path::new(BENCH).with_file_name("weir-optimizer");
+    assert!(optimizer.is_file(), "build it: cargo build -p weir-optimizer");
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("result.json").display().to_string();
+    let output = bench(&["hostile", "--seconds", "4", "--json", &json]);
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert!(result["good"]["200"].as_u64().unwrap() > 10 && !result["bad"].as_object().unwrap().is_empty(), "{result}");
+    assert!(result["peak"].as_u64().unwrap() <= result["bound"].as_u64().unwrap(), "{result}");
+}

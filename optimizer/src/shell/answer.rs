@@ -13,15 +13,17 @@ use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, EXPECT, HeaderName, HeaderValue, RETRY_AFTER, VARY,
 };
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use xxhash_rust::xxh3::Xxh3;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{self, Received};
+use super::condition::{self, Outcome};
+use super::metrics::Times;
 use super::pieces::Pieces;
-use super::work::Stopwatch;
-use super::{Shared, accept, metrics};
-use crate::kernel::{Format, Header, KERNEL_VERSION, Output, Path, Stage};
+use super::work::{Finished, Stopwatch};
+use super::{Shared, accept, metrics, tag};
+use crate::kernel::{Format, Header, Output, Stage};
 use crate::plan::{FormatAsk, Plan};
 use crate::refusal::Refusal;
 
@@ -37,6 +39,7 @@ type Answer = Response<Pieces>;
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let (head, mut body) = request.into_parts();
     let (mut answer, reason) = match route(&shared, &head, &mut body).await {
+        Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => (answer, "not_modified"),
         Ok(answer) => (answer, "ok"),
         Err(refusal) => {
             // A client that waits for `100 Continue` has sent nothing yet, and one that stopped sends no more.
@@ -78,39 +81,63 @@ async fn route(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Resul
 
 async fn optimize(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
     let plan = shared.kernel.plan(head.uri.query().unwrap_or_default())?;
-    let Received { image, memory } =
+    let mut watch = Stopwatch::start();
+    let Received { image, mut memory } =
         body::receive(&head.headers, body, shared.limits.bytes, &shared.body_memory).await?;
+    let read = watch.lap();
     let header = Header::read(&image, &shared.limits)?;
     let target = match plan.format {
         FormatAsk::Keep => header.format,
         FormatAsk::Is(format) => format,
         FormatAsk::Auto => accept::choose(accepts(head).as_deref(), &header),
     };
+    let etag = tag::of(&image, &plan, target).await?;
+    let varies = plan.format == FormatAsk::Auto;
+    match condition::outcome(&head.headers, &etag) {
+        Outcome::Wanted => {}
+        Outcome::Known if shared.not_modified => {
+            let mut answer = Response::new(Pieces::new(Vec::new(), None));
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+            describe(answer.headers_mut(), shared, &etag, varies, &[("read", read)]);
+            return Ok(answer);
+        }
+        Outcome::Known | Outcome::Other => return Err(Refusal::Precondition { etag }),
+    }
+    let bytes = shared.kernel.memory(image.len() as u64, &header, &plan, target);
     let job = Job { shared: Arc::clone(shared), image, header, plan, target };
-    let varies = job.plan.format == FormatAsk::Auto;
-    let (done, wait) = shared.workers.run(move || job.run()).await?;
-    let Done { output, etag, stages, bytes_in } = done?;
+    let Finished { result, waited, memory: taken } = shared.workers.run(bytes, move || job.run()).await?;
+    let Done { output, stages, bytes_in, sliced } = result?;
+    // What is sent is in memory until it is: what is new, and the input if some of it is sent again.
+    let input = if sliced.is_some() { memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) } else { 0 };
+    body::hold(&mut memory, &shared.body_memory, input + output.len() - sliced.unwrap_or(0))?;
+    drop(taken);
     let work = stages.iter().map(|(_, took)| *took).sum();
-    shared.metrics.worked(wait, work, bytes_in, &output);
+    shared.metrics.worked(Times { read, wait: waited, work }, bytes_in, &output);
 
     let path = output.path;
-    // Its pieces may be slices of the input, whose memory is then in use until they are sent.
-    let memory = memory.filter(|_| path != Path::Rgb);
     let mut answer = Response::new(Pieces::new(output.pieces, memory));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(target.media_type()));
     headers.insert(X_OPTIMIZER_PATH, HeaderValue::from_static(path.name()));
-    if varies {
-        headers.insert(VARY, HeaderValue::from_static("Accept"));
-    }
-    let timing = timing(&[&[("wait", wait)], &stages[..], &[("work", work)]].concat());
-    for (name, value) in [(ETAG, etag), (SERVER_TIMING, timing)] {
-        // Digits, letters and punctuation: always a header value.
+    let times = [&[("read", read), ("wait", waited)], &stages[..], &[("work", work)]].concat();
+    describe(headers, shared, &etag, varies, &times);
+    Ok(answer)
+}
+
+/// What a picture and the word that it has not changed have in common.
+fn describe(headers: &mut HeaderMap, shared: &Shared, etag: &str, varies: bool, times: &[(&str, Duration)]) {
+    // Digits, letters and punctuation: always header values.
+    for (name, value) in [(ETAG, format!("\"{etag}\"")), (SERVER_TIMING, timing(times))] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
     }
-    Ok(answer)
+    if varies {
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+    }
+    if let Some(value) = &shared.cache_control {
+        headers.insert(CACHE_CONTROL, value.clone());
+    }
 }
 
 /// All `Accept` headers as one, as RFC 9110 allows to read them.
@@ -131,17 +158,17 @@ struct Job {
 /// What came of it.
 struct Done {
     output: Output,
-    etag: String,
     /// Those there were, in order.
     stages: Vec<(&'static str, Duration)>,
     bytes_in: usize,
+    /// How much of the output is in the memory of the input, if any is.
+    sliced: Option<usize>,
 }
 
 impl Job {
     fn run(&self) -> Result<Done, Refusal> {
         let mut watch = Stopwatch::start();
         let mut stages = Vec::with_capacity(3);
-        let etag = etag(&self.image, &self.plan, self.target);
         let mut note = |stage| {
             let name = match stage {
                 Stage::Decode => "decode",
@@ -152,19 +179,11 @@ impl Job {
             stages.push((name, watch.lap()));
         };
         let output = self.shared.kernel.optimize(&self.image, &self.header, &self.plan, self.target, &mut note)?;
-        Ok(Done { output, etag, stages, bytes_in: self.image.len() })
+        let input = self.image.as_ptr_range();
+        let slices = output.pieces.iter().filter(|piece| input.contains(&piece.as_ptr())).map(Bytes::len);
+        let sliced = Some(slices.sum()).filter(|sum| *sum > 0);
+        Ok(Done { output, stages, bytes_in: self.image.len(), sliced })
     }
-}
-
-/// A strong entity tag: the same for the same answer, from every optimizer with this kernel. Cost: 0.1 ms per MiB.
-fn etag(image: &[u8], plan: &Plan, target: Format) -> String {
-    let mut hash = Xxh3::new();
-    hash.update(KERNEL_VERSION.as_bytes());
-    hash.update(plan.normalised(target).as_bytes());
-    // Ends the options, so that no byte of a text counts as one of the image.
-    hash.update(&[0xff]);
-    hash.update(image);
-    format!("\"{:032x}\"", hash.digest128())
 }
 
 fn timing(stages: &[(&str, Duration)]) -> String {
@@ -198,6 +217,12 @@ fn refused(refusal: &Refusal) -> Answer {
     match refusal {
         Refusal::Method { allow, .. } => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Refusal::Precondition { etag } => {
+            // Of digits and letters, so always a header value.
+            if let Ok(value) = HeaderValue::try_from(format!("\"{etag}\"")) {
+                headers.insert(ETAG, value);
+            }
         }
         Refusal::QueueFull | Refusal::BodyMemory => {
             headers.insert(RETRY_AFTER, RETRY_SECONDS);

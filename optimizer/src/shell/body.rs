@@ -97,6 +97,20 @@ async fn whole(
     }
 }
 
+/// Makes `held` a permit for `count` bytes, more or fewer than it is.
+pub(super) fn hold(
+    held: &mut Option<OwnedSemaphorePermit>,
+    memory: &Arc<Semaphore>,
+    count: usize,
+) -> Result<(), Refusal> {
+    let have = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    if let Some(more) = count.checked_sub(have) {
+        return pay(held, memory, more);
+    }
+    drop(held.as_mut().and_then(|held| held.split(have - count)));
+    Ok(())
+}
+
 /// Adds the permit for `count` more bytes to `held`.
 fn pay(held: &mut Option<OwnedSemaphorePermit>, memory: &Arc<Semaphore>, count: usize) -> Result<(), Refusal> {
     let count = u32::try_from(count).map_err(|_| Refusal::BodyMemory)?;

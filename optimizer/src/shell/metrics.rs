@@ -27,10 +27,22 @@ struct Counts {
     answers: BTreeMap<(u16, &'static str), u64>,
     /// Pictures written, in the order of [`Path::ALL`].
     paths: [u64; Path::ALL.len()],
-    work: Histogram,
+    read: Histogram,
     wait: Histogram,
+    work: Histogram,
     bytes_in: u64,
     bytes_out: u64,
+}
+
+/// How long the parts of one answer took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Until the body was there.
+    pub(super) read: Duration,
+    /// For a worker and for memory.
+    pub(super) wait: Duration,
+    /// On the worker.
+    pub(super) work: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -69,10 +81,11 @@ impl Metrics {
     }
 
     /// One picture written.
-    pub(super) fn worked(&self, wait: Duration, work: Duration, bytes_in: usize, output: &Output) {
+    pub(super) fn worked(&self, times: Times, bytes_in: usize, output: &Output) {
         self.counts(|counts| {
-            counts.wait.observe(wait);
-            counts.work.observe(work);
+            counts.read.observe(times.read);
+            counts.wait.observe(times.wait);
+            counts.work.observe(times.work);
             counts.bytes_in += bytes_in as u64;
             counts.bytes_out += output.len() as u64;
             for (path, count) in Path::ALL.iter().zip(&mut counts.paths) {
@@ -111,17 +124,29 @@ fn write(out: &mut String, shared: &Shared, counts: &Counts) -> std::fmt::Result
         writeln!(out, "{name}{{path=\"{}\"}} {count}", path.name())?;
     }
     let workers = &shared.workers;
+    let memory = workers.memory();
+    let marks = shared.kernel.kept_marks();
+    let bodies = shared.body_limit.saturating_sub(shared.body_memory.available_permits() as u64);
     let simple = [
         ("abandoned_total", "counter", "Images whose client left while they waited.", workers.abandoned()),
         ("image_bytes_in_total", "counter", "Bytes of images read.", counts.bytes_in),
         ("image_bytes_out_total", "counter", "Bytes of images written.", counts.bytes_out),
         ("running", "gauge", "Images being worked on.", workers.running() as u64),
-        ("waiting", "gauge", "Images waiting for a worker.", workers.waiting() as u64),
+        ("waiting", "gauge", "Images waiting for a worker or for memory.", workers.waiting() as u64),
+        ("kernel_memory_bytes", "gauge", "Most that the images being worked on may take.", memory.used()),
+        ("kernel_memory_limit_bytes", "gauge", "What all images may take.", memory.limit()),
+        ("kernel_memory_waits_total", "counter", "Images that had a worker and waited for memory.", memory.waits()),
+        ("marks_kept_total", "counter", "Marks that were still there from an image before.", marks.hits),
+        ("marks_drawn_total", "counter", "Marks that were drawn.", marks.misses),
+        ("marks_bytes", "gauge", "Bytes of drawn marks kept.", marks.bytes),
+        ("body_memory_bytes", "gauge", "Bytes of bodies held, received or being sent.", bodies),
+        ("body_memory_limit_bytes", "gauge", "What all bodies may take.", shared.body_limit),
     ];
     for (name, kind, help, value) in simple {
         writeln!(out, "# HELP weir_optimizer_{name} {help}\n# TYPE weir_optimizer_{name} {kind}")?;
         writeln!(out, "weir_optimizer_{name} {value}")?;
     }
-    counts.wait.write(out, "weir_optimizer_wait_seconds", "Time an image waited for a worker.")?;
+    counts.read.write(out, "weir_optimizer_read_seconds", "Time until the body of an image was there.")?;
+    counts.wait.write(out, "weir_optimizer_wait_seconds", "Time an image waited for a worker and for memory.")?;
     counts.work.write(out, "weir_optimizer_work_seconds", "Time a worker took for an image.")
 }

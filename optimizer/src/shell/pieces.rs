@@ -1,6 +1,7 @@
 //! A response body of several pieces.
 //!
-//! In: bytes, and the permit to hold them. Out: one frame a piece. Cost: none; hyper writes pieces with one `writev`.
+//! In: bytes, and the permit to hold them. Out: one frame a piece. Cost: one small allocation; hyper writes pieces with
+//! one `writev`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,14 +15,28 @@ use tokio::sync::OwnedSemaphorePermit;
 #[derive(Debug)]
 pub(super) struct Pieces {
     rest: std::vec::IntoIter<Bytes>,
-    /// Given back when the last piece is sent, or nobody waits for it.
-    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// The last piece, which is in memory until all is written or nobody waits for it.
+struct Last {
+    bytes: Bytes,
+    _memory: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Pieces {
-    /// A body of `pieces`, which keeps `memory` for as long.
-    pub(super) fn new(pieces: Vec<Bytes>, memory: Option<OwnedSemaphorePermit>) -> Self {
-        Self { rest: pieces.into_iter(), _memory: memory }
+    /// A body of `pieces`. `memory` is given back when the last of them is written.
+    pub(super) fn new(mut pieces: Vec<Bytes>, memory: Option<OwnedSemaphorePermit>) -> Self {
+        // Not a field of the body: hyper takes pieces out of it, and drops it, long before a slow client has read them.
+        if let (Some(memory), Some(last)) = (memory, pieces.last_mut()) {
+            *last = Bytes::from_owner(Last { bytes: std::mem::take(last), _memory: memory });
+        }
+        Self { rest: pieces.into_iter() }
     }
 }
 

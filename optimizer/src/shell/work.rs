@@ -1,14 +1,15 @@
-//! Bounds the images worked on at once, and those that wait.
+//! Bounds the images worked on at once, the memory they take, and those that wait.
 //!
-//! In: jobs. Out: their results and how long they waited and worked. Cost: two semaphores, first come, first served.
+//! In: jobs. Out: their results and how long they waited. Cost: three semaphores, first come, first served.
 //! A job whose client leaves while it waits is dropped there; one that runs keeps its worker until it is done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::budget::Budget;
 use crate::refusal::Refusal;
 
 /// Measures stretches of time. The only place here that reads a clock.
@@ -37,31 +38,50 @@ pub(super) struct Workers {
     places: Arc<Semaphore>,
     /// One permit per image that may be worked on.
     hands: Arc<Semaphore>,
+    /// What the images being worked on may take. Asked for by those who have a hand, so that what is set aside is in use.
+    memory: Budget,
     total_places: usize,
-    total_hands: usize,
+    running: Arc<AtomicUsize>,
     abandoned: AtomicU64,
 }
 
+/// What came of a job.
+#[derive(Debug)]
+pub(super) struct Finished<T> {
+    /// What it gave.
+    pub(super) result: T,
+    /// How long it waited for a worker and for memory.
+    pub(super) waited: Duration,
+    /// The memory its result may still take of what was set aside for it.
+    pub(super) memory: OwnedSemaphorePermit,
+}
+
 impl Workers {
-    /// `workers` at once, of which there is at least one, and `queue` waiting.
-    pub(super) fn new(workers: usize, queue: usize) -> Self {
+    /// `workers` at once, of which there is at least one, and `queue` waiting; `memory` bytes for those at work.
+    pub(super) fn new(workers: usize, queue: usize, memory: u64) -> Self {
         let hands = workers.clamp(1, Semaphore::MAX_PERMITS / 2);
         let places = hands.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(places)),
             hands: Arc::new(Semaphore::new(hands)),
+            memory: Budget::new(memory),
             total_places: places,
-            total_hands: hands,
+            running: Arc::new(AtomicUsize::new(0)),
             abandoned: AtomicU64::new(0),
         }
     }
 
     /// Images being worked on.
     pub(super) fn running(&self) -> usize {
-        self.total_hands - self.hands.available_permits()
+        self.running.load(Relaxed)
     }
 
-    /// Images waiting. A hint: the two counts it comes from are read one after the other.
+    /// The memory for images being worked on.
+    pub(super) fn memory(&self) -> &Budget {
+        &self.memory
+    }
+
+    /// Images waiting, for a worker or for memory. A hint: the two counts it comes from are read one after the other.
     pub(super) fn waiting(&self) -> usize {
         (self.total_places - self.places.available_permits()).saturating_sub(self.running())
     }
@@ -71,34 +91,55 @@ impl Workers {
         self.abandoned.load(Relaxed)
     }
 
-    /// Runs `job` on a worker, after waiting for one; gives back how long it waited too.
+    /// Runs `job`, which may take `bytes` of memory, on a worker, after waiting for both.
     ///
     /// # Errors
-    /// [`Refusal::QueueFull`] at once when there is no place to wait, [`Refusal::Internal`] when the job panics.
+    /// [`Refusal::KernelMemory`] at once when it could never have so much, [`Refusal::QueueFull`] at once when there is
+    /// no place to wait, [`Refusal::Internal`] when the job panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        bytes: u64,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<(T, Duration), Refusal> {
+    ) -> Result<Finished<T>, Refusal> {
         let mut watch = Stopwatch::start();
+        let need = self.memory.need(bytes)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refusal::QueueFull)?;
         let closed = |_| Refusal::Internal { why: "the workers are gone".to_owned() };
         let waits = Waits { abandoned: &self.abandoned };
         let hand = Arc::clone(&self.hands).acquire_owned().await.map_err(closed)?;
+        let memory = self.memory.take(need).await?;
         std::mem::forget(waits);
         let waited = watch.lap();
+        let running = Running::begin(&self.running);
         let done = tokio::task::spawn_blocking(move || {
             let result = job();
             // Given back by the job, not by the request: a request that is dropped leaves its job running.
-            drop((hand, place));
-            result
+            drop((running, hand, place));
+            (result, memory)
         });
         match done.await {
-            Ok(result) => Ok((result, waited)),
+            Ok((result, memory)) => Ok(Finished { result, waited, memory }),
             Err(error) => {
                 tracing::error!("a job failed: {error}");
                 Err(Refusal::Internal { why: "the kernel panicked".to_owned() })
             }
         }
+    }
+}
+
+/// Counts a job for as long as it runs.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

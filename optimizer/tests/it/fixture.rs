@@ -242,7 +242,7 @@ impl Reply {
         let headers = lines.filter_map(|line| line.split_once(": "));
         let headers: Vec<_> = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
         let mut reply = Self { status, headers, body: Vec::new() };
-        if status != 100 {
+        if !matches!(status, 100 | 304) {
             reply.body.resize(reply.header("content-length").unwrap().parse().unwrap(), 0);
             stream.read_exact(&mut reply.body)?;
         }

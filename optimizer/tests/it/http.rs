@@ -24,7 +24,7 @@ fn a_photo_comes_back_marked_with_all_that_the_contract_promises() {
     assert_eq!(reply.header("vary"), None);
     let timing = reply.header("server-timing").unwrap();
     let names: Vec<_> = timing.split(", ").map(|entry| entry.split_once(";dur=").unwrap().0).collect();
-    assert_eq!(names, ["wait", "splice", "work"]);
+    assert_eq!(names, ["read", "wait", "splice", "work"]);
     assert_eq!(reply.header("x-optimizer-path"), Some("splice"));
     assert_eq!(reply.header("content-length"), Some(reply.body.len().to_string().as_str()));
 }
@@ -41,13 +41,18 @@ fn the_way_a_picture_was_made_is_told_timed_and_counted() {
     let reply = server.post("?format=jpeg&quality=90", &[], fixture::CMYK);
     let timing = reply.header("server-timing").unwrap();
     let names: Vec<_> = timing.split(", ").map(|entry| entry.split_once(";dur=").unwrap().0).collect();
-    assert_eq!(names, ["wait", "decode", "draw", "encode", "work"]);
+    assert_eq!(names, ["read", "wait", "decode", "draw", "encode", "work"]);
     let times: Vec<f64> = timing.split(", ").map(|entry| entry.split_once('=').unwrap().1.parse().unwrap()).collect();
-    assert!((times[1..4].iter().sum::<f64>() - times[4]).abs() < 0.01 && times[4] > 0.0);
+    assert!((times[2..5].iter().sum::<f64>() - times[5]).abs() < 0.01 && times[5] > 0.0);
     for (path, count) in [("splice", 2.0), ("transcode", 0.0), ("coefficients", 0.0), ("requantise", 1.0), ("rgb", 2.0)]
     {
         let counted = server.metric(&format!("weir_optimizer_paths_total{{path=\"{path}\"}}"));
         assert!((counted - count).abs() < 0.1, "{path}");
+    }
+    // The four of one size have one mark, whatever its colour.
+    for (name, count) in [("drawn", 2.0), ("kept", 3.0)] {
+        let counted = server.metric(&format!("weir_optimizer_marks_{name}_total"));
+        assert!((counted - count).abs() < 0.1, "{name}: {counted}");
     }
 }
 

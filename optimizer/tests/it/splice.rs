@@ -8,6 +8,7 @@ use image::{DynamicImage, GenericImageView};
 use weir_optimizer::kernel::{Output, Path};
 use weir_testkit::require;
 
+use super::dice::Dice;
 use super::fixture::{self, decoded, detail, run};
 use super::picture::{NINE, as_seen, changed};
 
@@ -306,23 +307,33 @@ fn bytes_between_segments_and_after_the_data_do_not_go_out() {
 }
 
 #[test]
+fn a_file_whose_tables_are_all_called_1_is_spliced_as_if_they_were_called_0() {
+    let mut file = fixture::GREY.to_vec();
+    let at = |file: &[u8], marker: u8| -> Vec<usize> {
+        (0..file.len() - 1).filter(|at| file[*at..].starts_with(&[0xff, marker])).collect()
+    };
+    for table in at(&file, 0xc4) {
+        file[table + 4] |= 1;
+    }
+    let scan = at(&file, 0xda)[0];
+    file[scan + 6] = 0x11;
+    let output = run(&file, "").unwrap();
+    assert_eq!(output.path, Path::Splice);
+    assert_eq!(decoded(&output.to_vec()), decoded(&fixture::optimize(fixture::GREY, "").unwrap()));
+}
+
+#[test]
 fn a_damaged_file_that_is_still_spliced_shows_beside_the_mark_what_it_showed() {
     let Some(tools) = Tools::find() else { return };
-    let mut dice: u64 = 0x1234_5678_9abc_def1;
-    let mut roll = |sides: usize| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        usize::try_from(dice % sides as u64).unwrap()
-    };
+    let mut dice = Dice::new(0x1234_5678_9abc_def1);
     for way in ["-sample 2x2", "-sample 2x1 -restart 4B", "-sample 1x1 -optimize", "-grayscale -restart 1B"] {
         let file = tools.write(&detail(96, 80), &format!("-quality 80 {way}"));
         let data = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
         let mut spliced = 0;
         for _ in 0..400 {
             let mut broken = file.clone();
-            let at = data + roll(file.len() - 2 - data);
-            broken[at] ^= 1 << roll(8);
+            let at = data + dice.roll(file.len() - 2 - data);
+            broken[at] ^= 1 << dice.roll(8);
             let Ok(output) = run(&broken, "position=cc&size=0.2") else { continue };
             let Ok(before) = image::load_from_memory(&broken) else { continue };
             let after = decoded(&output.to_vec());

@@ -69,7 +69,8 @@ pub(super) fn tables(frame: &Frame, planes: &[Plane]) -> Result<(Vec<Bodies>, u6
     blocks(frame, planes, |part, difference, block, mut nonzero| {
         let counts = &mut all[part.min(1)];
         let (size, _) = sized(difference);
-        if size > 15 {
+        // More than samples of 8 bits give: written, it would be refused by other decoders, and by this one.
+        if size > 11 {
             return Err(Missing);
         }
         counts.dc[size as usize & 255] += 1;
@@ -83,6 +84,9 @@ pub(super) fn tables(frame: &Frame, planes: &[Plane]) -> Result<(Vec<Bodies>, u6
                 run -= 16;
             }
             let (size, _) = sized(i32::from(block[at as usize & 63]));
+            if size > 10 {
+                return Err(Missing);
+            }
             counts.ac[(run << 4 | size) as usize & 255] += 1;
             counts.extra += u64::from(size);
             last = at;

@@ -123,13 +123,15 @@ impl<'a> Sequential<'a> {
         let (across, units) = units(&frame);
         let used = |number: usize, of: fn(&Part) -> usize| parts.iter().any(|part| of(part) == number);
         let mut number = 0..;
-        let dc = tables
-            .dc
-            .map(|table| table.filter(|_| number.next().is_some_and(|n| used(n, |part| part.dc))).map(Dc::new));
+        let dc = tables.dc.map(|table| {
+            let number = number.next();
+            table.filter(|_| number.is_some_and(|number| used(number, |part| part.dc))).map(Dc::new)
+        });
         let mut number = 0..;
-        let ac = tables
-            .ac
-            .map(|table| table.filter(|_| number.next().is_some_and(|n| used(n, |part| part.ac))).map(Ac::new));
+        let ac = tables.ac.map(|table| {
+            let number = number.next();
+            table.filter(|_| number.is_some_and(|number| used(number, |part| part.ac))).map(Ac::new)
+        });
         let data = segments.rest();
         let file = Self {
             head,
