@@ -87,7 +87,7 @@ struct KernelArgs {
     /// Only files with this in their name; may be given often, or as a list with commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Where the made files are kept [default: `corpus` beside this program]
+    /// Where the made files are kept [default: `corpus-1` beside this program]
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
     /// Write the results, every round of them, as JSON to this file
@@ -223,7 +223,7 @@ impl KernelArgs {
         if cfg!(debug_assertions) {
             note("warning: this kernel was built without optimisation; build with --profile dist");
         }
-        let beside = || std::env::current_exe().map(|program| program.with_file_name("corpus"));
+        let beside = || std::env::current_exe().map(|program| program.with_file_name(kernel::FOLDER));
         let corpus = self.corpus.map_or_else(beside, Ok)?;
         let options =
             kernel::Options { rounds: usize::from(self.rounds), photos: self.photos, only: self.only, corpus };

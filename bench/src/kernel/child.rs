@@ -2,7 +2,7 @@
 //!
 //! In: the protocol of [`super::wire`]. Out: the same. Cost: that of the work. The kernel is called as its HTTP shell calls it,
 //! bytes in and pieces out; reading the file is not timed. ImageMagick is timed from start to end, less what the same
-//! program takes to start, write nothing and end. Processor time and memory are the kernel's count (`getrusage`).
+//! program takes to start, write nothing and end. Processor time and memory are what Linux counts.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
@@ -37,7 +37,7 @@ impl Role {
             Self::Weir => {
                 let kernel = Kernel::new().map_err(io::Error::other)?;
                 let version = format!("weir-optimizer {} ({KERNEL_VERSION})", env!("CARGO_PKG_VERSION"));
-                say(&Hello { version, base: peak(UsageWho::RUSAGE_SELF)?, missing: None })?;
+                say(&Hello { version, base: own_peak()?, missing: None })?;
                 let mut held = None;
                 each_job(|job| mark(&kernel, job, &mut held))
             }
@@ -51,7 +51,7 @@ impl Role {
                 for _ in 0..2 {
                     start_up = start_up.min(timed(&mut idle(&program)).map_err(io::Error::other)?);
                 }
-                say(&Hello { version, base: peak(UsageWho::RUSAGE_CHILDREN)?, missing: None })?;
+                say(&Hello { version, base: childrens_peak()?, missing: None })?;
                 each_job(|job| {
                     start_up = start_up.min(timed(&mut idle(&program))?);
                     convert(&program, job, start_up)
@@ -101,7 +101,7 @@ fn mark(kernel: &Kernel, job: &Job, held: &mut Option<(PathBuf, Bytes)>) -> Resu
             break output;
         }
     };
-    let peak = peak(UsageWho::RUSAGE_SELF).map_err(|error| chain(&error))?;
+    let peak = own_peak().map_err(|error| chain(&error))?;
     if let Some(path) = &job.output {
         std::fs::write(path, output.to_vec()).map_err(|error| chain(&error))?;
     }
@@ -139,7 +139,7 @@ fn convert(program: &Path, job: &Job, start_up: f64) -> Result<Done, String> {
     Ok(Done {
         millis: (spent.least - start_up).max(0.0),
         bytes: std::fs::metadata(&output).map_err(|error| chain(&error))?.len(),
-        peak: peak(UsageWho::RUSAGE_CHILDREN).map_err(|error| chain(&error))?,
+        peak: childrens_peak().map_err(|error| chain(&error))?,
         way: job.form.clone(),
     })
 }
@@ -211,8 +211,17 @@ fn cpu(whose: UsageWho) -> Result<f64, String> {
     Ok(millis(usage.user_time()) + millis(usage.system_time()))
 }
 
-/// The most memory so far, in bytes.
-fn peak(whose: UsageWho) -> io::Result<u64> {
-    // Linux counts in KiB. A program starts with what its parent had at the fork, which is little here.
-    Ok(u64::try_from(getrusage(whose)?.max_rss()).unwrap_or_default() * 1024)
+/// The most resident memory of this process so far, in bytes.
+fn own_peak() -> io::Result<u64> {
+    // Not `getrusage`, whose count begins with what the parent had at the fork.
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The most resident memory of any child that has ended, in bytes.
+fn childrens_peak() -> io::Result<u64> {
+    // In KiB on Linux. Here the parent is this process, which has next to nothing.
+    Ok(u64::try_from(getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss()).unwrap_or_default() * 1024)
 }

@@ -54,18 +54,21 @@ enum Recipe {
     Png { size: (u32, u32), enlarged: u32, grain: u32 },
 }
 
+/// The folder's usual name; another one whenever a recipe is changed, or the files of the old one would be found.
+pub(crate) const FOLDER: &str = "corpus-1";
+
 const UHD: (u32, u32) = (7680, 4320);
 
 /// Name, recipe and target of all, in the order in which they are made.
 const RECIPES: [(&str, Recipe, Option<f64>); 10] = [
     ("100kb-standard.jpg", Recipe::AsIs, Some(1.0 / 9.0)),
-    ("4mp-standard.jpg", cjpeg((2560, 1600), 3, 2, "80", "2x2"), None),
+    ("4mp-standard.jpg", cjpeg((2560, 1600), 4, 0, "80", "2x2"), None),
     ("4mp-optimised.jpg", Recipe::Jpegtran { from: "4mp-standard.jpg", options: &["-optimize"] }, Some(1.0 / 6.0)),
     ("4mp-progressive.jpg", Recipe::Jpegtran { from: "4mp-standard.jpg", options: &["-progressive"] }, None),
-    ("12mp-standard.jpg", cjpeg((4000, 3000), 2, 5, "85", "2x2"), Some(1.0 / 9.0)),
+    ("12mp-standard.jpg", cjpeg((4000, 3000), 2, 4, "85", "2x2"), Some(1.0 / 9.0)),
     ("12mp-dense-422.jpg", cjpeg((4000, 3000), 2, 12, "95", "2x1"), None),
-    ("12mp-rgb.png", Recipe::Png { size: (4000, 3000), enlarged: 2, grain: 5 }, Some(1.0 / 4.0)),
-    ("8k-standard.jpg", cjpeg(UHD, 3, 5, "85", "2x2"), Some(1.0 / 8.0)),
+    ("12mp-rgb.png", Recipe::Png { size: (4000, 3000), enlarged: 2, grain: 2 }, Some(1.0 / 4.0)),
+    ("8k-standard.jpg", cjpeg(UHD, 3, 4, "85", "2x2"), Some(1.0 / 8.0)),
     ("8k-optimised.jpg", Recipe::Jpegtran { from: "8k-standard.jpg", options: &["-optimize"] }, None),
     ("8k-progressive.jpg", Recipe::Jpegtran { from: "8k-standard.jpg", options: &["-progressive"] }, Some(0.7)),
 ];

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 pub(crate) use self::child::Role;
 use self::contender::{Contender, Who};
+pub(crate) use self::corpus::FOLDER;
 use self::corpus::{Photo, Refused};
 use crate::error::BenchError;
 use crate::rig::machine::Machine;
