@@ -12,8 +12,8 @@ use crate::case::Case;
 use crate::error::{BenchError, chain};
 use crate::overhead::Overhead;
 use crate::rig::machine;
-use crate::rig::proxy::Kind;
-use crate::{idle, overhead};
+use crate::rig::proxy::{Kind, own_weir};
+use crate::{idle, overhead, peers};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -63,6 +63,8 @@ enum Command {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=25_000))]
         connections: u16,
     },
+    /// Latency under load: which choice of endpoints keeps photos waiting the least
+    Peers(peers::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +148,7 @@ impl Command {
                 let lacking = result.tables.iter().flat_map(|table| &table.rows).any(empty);
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
+            Self::Peers(arguments) => peers::run(&arguments, say, note).await,
             Self::Idle { chosen, connections } => {
                 let result = idle::run(usize::from(connections), &chosen.found()?).await?;
                 say(result.to_string().trim_end());
@@ -161,20 +164,18 @@ impl Command {
 impl Chosen {
     /// The programs of the chosen proxies, each once.
     fn found(&self) -> Result<Vec<(Kind, PathBuf)>, BenchError> {
-        let weir = match &self.weir {
-            Some(path) => path.clone(),
-            None => std::env::current_exe()
-                .ok()
-                .and_then(|program| Some(program.parent()?.join("weir")).filter(|path| path.is_file()))
-                .unwrap_or_else(|| PathBuf::from("target/dist/weir")),
-        };
+        let weir = self.weir.clone().unwrap_or_else(own_weir);
         let mut found: Vec<(Kind, PathBuf)> = Vec::new();
         for kind in &self.proxies {
             match kind.find(&weir) {
                 Some(_) if found.iter().any(|(other, _)| other == kind) => {}
                 Some(program) => found.push((*kind, program)),
                 None if *kind == Kind::Weir => return Err(BenchError::NoWeir { path: weir }),
-                None => note(&format!("warning: {} is not installed, so there is no comparison with it", kind.name())),
+                None => note(&format!(
+                    "warning: {} is not installed ({}), so there is no comparison with it",
+                    kind.name(),
+                    kind.install()
+                )),
             }
         }
         let slow = |(kind, path): &(Kind, PathBuf)| {

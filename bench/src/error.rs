@@ -26,6 +26,10 @@ pub(crate) enum BenchError {
     OpenFiles { wanted: usize, needed: u64, limit: u64 },
     #[error("cannot write `{}`", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("there are no photos to be read in `{}`", .path.display())]
+    Photos { path: PathBuf, source: io::Error },
+    #[error("the optimizer does not do photo {number}: {reason}")]
+    Lesson { number: usize, reason: String },
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]
