@@ -43,8 +43,9 @@ pub(crate) struct Setting {
     pub(crate) threads: u16,
 }
 
-/// Connections that a proxy is to have room for: more than any run needs, for a limit of its own would be a queue.
-const ROOM: usize = 20_000;
+/// Connections that a proxy is to have room for: more than any run needs, for a limit of its own would be a queue. Not more
+/// than that: `HAProxy` does not start where the system's limit on open files is less than twice as many.
+const ROOM: usize = 8_000;
 
 /// All of them, weir's first.
 pub(crate) fn all() -> impl Iterator<Item = &'static Contender> {

@@ -69,6 +69,8 @@ pub(crate) async fn run(
     note: impl Fn(&str),
 ) -> Result<ExitCode, BenchError> {
     let contenders = contenders(arguments, &note)?;
+    // Each request in flight takes a file on the client's side and one on the endpoint's; the proxies inherit the limit.
+    rlimit::increase_nofile_limit(u64::MAX)?;
     let work = Work::prepare(arguments).await?;
     let entry = |(contender, program): &(&'static Contender, PathBuf)| Entry {
         contender,
@@ -93,6 +95,12 @@ pub(crate) async fn run(
             real: arguments.real,
             load,
         };
+        if let Some(folder) = &arguments.traces {
+            for seed in &outcome.seeds {
+                let path = folder.join(format!("load-{:.0}-seed-{seed}.trace", load * 100.0));
+                write(Some(&path), || work.trace(arguments, load, *seed).text())?;
+            }
+        }
         let table = table(arguments, &conditions, &work, &contenders, &mut outcome, &note).await;
         outcome.tables.push(table);
     }

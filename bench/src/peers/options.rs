@@ -74,6 +74,9 @@ pub(crate) struct Arguments {
     /// Write a plot of latency over load to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+    /// Write the trace of every load and seed into this folder, as `sim` reads them
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) traces: Option<PathBuf>,
     /// Print the configurations too
     #[arg(long)]
     pub(crate) show_configs: bool,

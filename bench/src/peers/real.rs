@@ -23,8 +23,8 @@ use crate::rig::child::Child;
 use crate::rig::clock;
 use crate::rounds::median;
 
-/// What requests ask for.
-pub(crate) const PATH: &str = "/optimize?text=weir";
+/// What requests ask for: a watermark all over the photo, so that all of it is work.
+pub(crate) const PATH: &str = "/optimize?text=weir&position=tile";
 /// How long an optimizer may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
 const BEAT: Duration = Duration::from_millis(10);
@@ -32,8 +32,8 @@ const BEAT: Duration = Duration::from_millis(10);
 const LESSONS: usize = 5;
 /// Images that may wait inside an optimizer: more than any run sends, since how full endpoints get is what is compared.
 const QUEUE: &str = "10000";
-/// Width and height of the photos that are made when none are given.
-const MADE: [(u32, u32); 3] = [(720, 480), (3000, 2000), (7680, 4320)];
+/// Width and height of the photos that are made when none are given: pixels as 1 to 5 to 20, like the work of the emulated mix.
+const MADE: [(u32, u32); 3] = [(1224, 816), (2736, 1824), (5472, 3648)];
 /// Quality that they are compressed with, as cameras do.
 const QUALITY: u8 = 85;
 

@@ -209,21 +209,20 @@ fn remarks(all: &mut String, outcome: &Outcome, table: &Table) -> fmt::Result {
             match run {
                 Err(words) => lines.push(format!("- no result of {name} with seed {seed}: {}", words.trim_end())),
                 Ok(run) => {
-                    let late = run.summary.late;
-                    if late > LATE {
-                        lines.push(format!(
-                            "- {name}, seed {seed}: one request of a hundred was sent {late:.1} ms late"
-                        ));
-                    }
-                    if let Some(cores) = run.rig_cores.filter(|cores| *cores > RIG) {
-                        lines.push(format!("- {name}, seed {seed}: load and endpoints took {cores:.2} cores"));
-                    }
                     if let Some(error) = &run.summary.error {
                         let errors = run.summary.errors;
                         lines.push(format!("- {name}, seed {seed}: {errors} errors, the first: {}", error.trim_end()));
                     }
                 }
             }
+        }
+        let most = |of: &dyn Fn(&Run) -> Option<f64>| cell.values(of).into_iter().fold(0.0, f64::max);
+        let (late, cores) = (most(&|run| Some(run.summary.late)), most(&|run| run.rig_cores));
+        if late > LATE {
+            lines.push(format!("- {name}: the load was late, one request of a hundred by {late:.1} ms and more"));
+        }
+        if cores > RIG {
+            lines.push(format!("- {name}: load and endpoints took {cores:.2} cores, and have one thread"));
         }
     }
     if !lines.is_empty() {

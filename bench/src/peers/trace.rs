@@ -22,8 +22,9 @@ pub(crate) const SMALLER: f64 = 32.0;
 const PIXELS_PER_MS: f64 = 7680.0 * 4320.0 / 1100.0;
 /// Bits per pixel of every photo where bytes tell the cost: the small one has 100 KB.
 const TYPICAL_BITS: f64 = 0.48;
-/// Standard deviation of the logarithm of the work within a class.
-const SPREAD: f64 = 0.25;
+/// Standard deviation of the logarithm of the work within a class: as much spread as ± 20 %, so that every small photo is less
+/// work than the mean of all.
+const SPREAD: f64 = 0.115;
 
 /// How much work a photo is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +180,14 @@ impl Trace {
         self.jobs.iter().map(|job| job.work.as_secs_f64()).sum()
     }
 
+    /// The trace as text, for the simulator: a job per line, the second of its arrival and its seconds of work.
+    pub(crate) fn text(&self) -> String {
+        let line = |job: &Job| format!("{:.9} {:.9}", job.at.as_secs_f64(), job.work.as_secs_f64());
+        let lines =
+            std::iter::once("# second of arrival, seconds of work".to_owned()).chain(self.jobs.iter().map(line));
+        lines.map(|line| line + "\n").collect()
+    }
+
     fn draw(wanted: &Wanted, mean: f64, mut one: impl FnMut(&mut Dice) -> (Class, Duration, Picture)) -> Self {
         let mut dice = Dice::new(wanted.seed);
         let offered = wanted.load * wanted.capacity;
@@ -312,6 +321,15 @@ mod tests {
                 assert!((pixels / expected - 1.0).abs() < 0.02, "{job:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_trace_as_text_has_a_line_per_job_in_seconds() {
+        let ms = Duration::from_millis;
+        let job = |at, work| Job { at, class: Class::Small, work, picture: Picture::Photo(0) };
+        let trace = Trace { jobs: vec![job(ms(0), ms(14)), job(ms(1500), ms(275))], span: ms(2000) };
+        let lines = ["# second of arrival, seconds of work", "0.000000000 0.014000000", "1.500000000 0.275000000"];
+        assert_eq!(trace.text().lines().collect::<Vec<_>>(), lines);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
+mod peers;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

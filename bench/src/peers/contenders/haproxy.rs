@@ -28,7 +28,7 @@ backend optimizers
   http-reuse always
   option httpchk GET /healthz
 {row}
-  default-server check inter 1s fall 3 rise 1
+  default-server check inter 1s fall 3 rise 1 observe layer4 error-limit 3 on-error mark-down
 {endpoints}
 ";
 
