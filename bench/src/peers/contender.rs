@@ -5,7 +5,7 @@
 //!
 //! Places in a text: `{listen}`, `{host}` and `{port}` of it, `{folder}`, `{threads}`, `{room}` (connections), `{endpoints}`
 //! (one `endpoint` line each) and `{row}`. In an endpoint's line: `{number}`, `{address}`, `{host}`, `{port}`,
-//! `{weight}`, `{cores}`. In a row: `{cores}` of an ordinary endpoint, and what somebody who knows the mix would put in by hand:
+//! `{weight}`, `{cores}`, `{more}` (half as many again). In a row: `{cores}` of an ordinary endpoint, and what somebody who knows the mix would put in by hand:
 //! `{step1}`, `{step2}` (bytes between small and medium, medium and large) and `{bytes_per_ms}` of work.
 
 use std::net::SocketAddr;
@@ -71,6 +71,7 @@ impl Contender {
                 .replace("{port}", &address.port().to_string())
                 .replace("{weight}", &plan.weight.to_string())
                 .replace("{cores}", &plan.cores.to_string())
+                .replace("{more}", &(plan.cores + plan.cores.div_ceil(2)).to_string())
         };
         let endpoints: Vec<String> = setting.endpoints.iter().enumerate().map(line).collect();
         self.text
@@ -114,7 +115,7 @@ mod tests {
                     assert!(text.contains(&address.port().to_string()), "{text}");
                 }
                 let places = ["listen", "host", "port", "folder", "threads", "room", "endpoints", "row", "number"];
-                let more = ["address", "weight", "cores", "step1", "step2", "bytes_per_ms"];
+                let more = ["address", "weight", "cores", "more", "step1", "step2", "bytes_per_ms"];
                 for place in places.iter().chain(&more) {
                     assert!(!text.contains(&format!("{{{place}}}")), "{place} is left in {text}");
                 }
@@ -130,6 +131,7 @@ mod tests {
             contender.configuration(&setting(Scenario::Weights), listen, "")
         };
         assert!(text("haproxy-class").contains("3001 weight 2 maxconn 4"), "{}", text("haproxy-class"));
+        assert!(text("haproxy-roomy").contains("3002 weight 1 maxconn 3"), "{}", text("haproxy-roomy"));
         assert!(text("nginx").contains("3001 weight=2"), "{}", text("nginx"));
         assert!(text("weir-rr").contains("policy = \"weighted\""), "{}", text("weir-rr"));
     }
