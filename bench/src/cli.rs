@@ -12,7 +12,7 @@ use crate::case::Case;
 use crate::error::{BenchError, chain};
 use crate::overhead::Overhead;
 use crate::rig::machine;
-use crate::rig::proxy::{Kind, own_weir};
+use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
 use crate::{idle, overhead, peers};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
@@ -178,11 +178,8 @@ impl Chosen {
                 )),
             }
         }
-        let slow = |(kind, path): &(Kind, PathBuf)| {
-            *kind == Kind::Weir && path.parent().is_some_and(|folder| folder.ends_with("debug"))
-        };
-        if found.iter().any(slow) {
-            note("warning: this weir was built without optimisation; build it with --profile dist");
+        if found.iter().any(|(kind, path)| kind.unoptimised(path)) {
+            note(UNOPTIMISED);
         }
         if found.is_empty() { Err(BenchError::NoProxy) } else { Ok(found) }
     }

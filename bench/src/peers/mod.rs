@@ -44,7 +44,7 @@ use self::summary::Summary;
 use self::trace::{Class, Trace, Wanted};
 use crate::error::{BenchError, chain};
 use crate::rig::machine::Machine;
-use crate::rig::proxy::{Kind, Proxy, beside, own_weir};
+use crate::rig::proxy::{Kind, Proxy, UNOPTIMISED, beside, own_weir};
 use crate::rig::{clock, cpu};
 use crate::rounds::order;
 
@@ -130,6 +130,9 @@ fn contenders(arguments: &Arguments, note: &impl Fn(&str)) -> Result<Vec<(&'stat
     for kind in missing {
         let (name, install) = (kind.name(), kind.install());
         note(&format!("warning: {name} is not installed ({install}), so there is no comparison with it"));
+    }
+    if found.iter().any(|(contender, program)| contender.kind.unoptimised(program)) {
+        note(UNOPTIMISED);
     }
     if found.is_empty() { Err(BenchError::NoProxy) } else { Ok(found) }
 }

@@ -37,6 +37,9 @@ pub(crate) enum Kind {
     Envoy,
 }
 
+/// What is said of an unoptimised weir.
+pub(crate) const UNOPTIMISED: &str = "warning: this weir was built without optimisation; build it with --profile dist";
+
 impl Kind {
     /// Its name in a table.
     pub(crate) const fn name(self) -> &'static str {
@@ -71,6 +74,11 @@ impl Kind {
         let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
         let found = folders.map(|folder| folder.join(program)).find(|program| program.is_file());
         if self == Self::Envoy { envoy(found) } else { found }
+    }
+
+    /// Whether `program` is a weir from a build for tests.
+    pub(crate) fn unoptimised(self, program: &Path) -> bool {
+        self == Self::Weir && program.parent().is_some_and(|folder| folder.ends_with("debug"))
     }
 
     /// What `program` says its version is, or nothing.
