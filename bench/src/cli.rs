@@ -13,8 +13,8 @@ use crate::error::{BenchError, chain};
 use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
-use crate::rig::proxy::Kind;
-use crate::{hostile, idle, overhead};
+use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
+use crate::{hostile, idle, overhead, peers};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -68,6 +68,8 @@ enum Command {
     Kernel(KernelArgs),
     /// Whether an optimizer lives through hostile files, and every good picture is right meanwhile
     Hostile(HostileArgs),
+    /// Latency under load: which choice of endpoints keeps photos waiting the least
+    Peers(peers::Arguments),
     /// One contender of `kernel`, driven over standard input and output
     #[command(hide = true)]
     KernelChild {
@@ -202,6 +204,7 @@ impl Command {
                 let lacking = result.tables.iter().flat_map(|table| &table.rows).any(empty);
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
+            Self::Peers(arguments) => peers::run(&arguments, say, note).await,
             Self::Idle { chosen, connections } => {
                 let result = idle::run(usize::from(connections), &chosen.found()?).await?;
                 say(result.to_string().trim_end());
@@ -259,24 +262,22 @@ fn beside(name: &str) -> PathBuf {
 impl Chosen {
     /// The programs of the chosen proxies, each once.
     fn found(&self) -> Result<Vec<(Kind, PathBuf)>, BenchError> {
-        let weir = match &self.weir {
-            Some(path) => path.clone(),
-            None => beside("weir"),
-        };
+        let weir = self.weir.clone().unwrap_or_else(own_weir);
         let mut found: Vec<(Kind, PathBuf)> = Vec::new();
         for kind in &self.proxies {
             match kind.find(&weir) {
                 Some(_) if found.iter().any(|(other, _)| other == kind) => {}
                 Some(program) => found.push((*kind, program)),
                 None if *kind == Kind::Weir => return Err(BenchError::NoWeir { path: weir }),
-                None => note(&format!("warning: {} is not installed, so there is no comparison with it", kind.name())),
+                None => note(&format!(
+                    "warning: {} is not installed ({}), so there is no comparison with it",
+                    kind.name(),
+                    kind.install()
+                )),
             }
         }
-        let slow = |(kind, path): &(Kind, PathBuf)| {
-            *kind == Kind::Weir && path.parent().is_some_and(|folder| folder.ends_with("debug"))
-        };
-        if found.iter().any(slow) {
-            note("warning: this weir was built without optimisation; build it with --profile dist");
+        if found.iter().any(|(kind, path)| kind.unoptimised(path)) {
+            note(UNOPTIMISED);
         }
         if found.is_empty() { Err(BenchError::NoProxy) } else { Ok(found) }
     }

@@ -35,6 +35,10 @@ pub(crate) enum BenchError {
         .path.display()
     )]
     NoOptimizer { path: PathBuf },
+    #[error("there are no photos to be read in `{}`", .path.display())]
+    Photos { path: PathBuf, source: io::Error },
+    #[error("the optimizer does not do photo {number}: {reason}")]
+    Lesson { number: usize, reason: String },
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]

@@ -5,6 +5,7 @@
 //! method and what can be held against it: `docs/guide/overhead.md`. `kernel` compares the optimizer's kernel with libvips
 //! and ImageMagick: `docs/guide/kernel.md`. `hostile` sends a real optimizer good and bad files and says whether it
 //! lived through them within its memory: `docs/guide/optimizer-memory.md`.
+//! `peers` compares latency under load: `docs/guide/peers.md`.
 
 mod case;
 mod cli;
@@ -13,6 +14,7 @@ mod hostile;
 mod idle;
 mod kernel;
 mod overhead;
+mod peers;
 mod report;
 mod rig;
 mod rounds;

@@ -8,8 +8,8 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Pauses this thread; for the end of a child, where no runtime may be left to wait on.
-#[expect(clippy::disallowed_methods, reason = "runs in a destructor, which cannot await")]
+/// Pauses this thread, exactly to some fifty microseconds: for one that has nothing else to do, or no runtime left.
+#[expect(clippy::disallowed_methods, reason = "for threads of their own and destructors, which cannot await")]
 pub(crate) fn pause(span: std::time::Duration) {
     std::thread::sleep(span);
 }

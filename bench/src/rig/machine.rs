@@ -46,7 +46,7 @@ pub(crate) fn left_over() -> Vec<String> {
     let named = others.filter_map(|pid| {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
         let name = name.trim();
-        ["weir", "nginx", "haproxy", "weir-bench"].contains(&name).then(|| format!("{name} ({pid})"))
+        ["weir", "nginx", "haproxy", "envoy", "weir-bench"].contains(&name).then(|| format!("{name} ({pid})"))
     });
     named.collect()
 }

