@@ -9,8 +9,10 @@ mod lives;
 pub mod observe;
 mod pace;
 mod probe;
+mod source;
 mod watch;
 
 pub use assemble::{AssembleError, assemble};
 pub use health::Health;
 pub use lives::Lives;
+pub use source::{Found, Listing, News, Source, SourceError, Stale, Tier, share};
