@@ -4,11 +4,23 @@
 //! A source judges nothing: whether an empty list is believed, and how long an old one is kept, is the membership's
 //! affair. It paces itself: `next` is called again as soon as it has returned, so it waits before it asks once more.
 
+mod consul;
+mod file;
+mod open;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use weir_balance::Weight;
+pub use weir_snapshot::Tier;
+
+pub use consul::ConsulSetupError;
+pub use open::SetupError;
+pub(crate) use open::{Kind, Opened};
+
+/// Looks an environment variable up: who reads the environment is the binary's affair.
+pub type Variables = fn(&str) -> Option<String>;
 
 /// Something that knows endpoints: a registry, a name, a file.
 pub trait Source: Send + 'static {
@@ -53,7 +65,8 @@ pub struct Found {
     pub address: SocketAddr,
     /// Share of traffic; see [`share`] for numbers in other scales.
     pub weight: Weight,
-    /// Whether it serves always, or only when those before it cannot.
+    /// Whether it serves always, or only when those before it cannot. A source with priorities of its own (SRV) makes the
+    /// best of them [`Tier::PRIMARY`] and counts up from there.
     pub tier: Tier,
     /// Exchanges that it wants at most at once, when it says so.
     pub capacity: Option<NonZeroU32>,
@@ -66,18 +79,6 @@ impl Found {
     pub const fn new(address: SocketAddr) -> Self {
         Self { address, weight: Weight::ONE, tier: Tier::PRIMARY, capacity: None, drained: false }
     }
-}
-
-/// Rank among the endpoints of a service: one is picked only when no endpoint of a lower tier admits. Numbers need not be
-/// dense. A source with priorities of its own (SRV) makes the best of them [`Tier::PRIMARY`] and counts up from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tier(pub u16);
-
-impl Tier {
-    /// Serves always.
-    pub const PRIMARY: Self = Self(0);
-    /// After all others: `backup = true`.
-    pub const BACKUP: Self = Self(u16::MAX);
 }
 
 /// Why a list may be old.

@@ -87,13 +87,7 @@ mod tests {
             statuses: Vec::new(),
             probe: Some(PROBE),
         };
-        let member = Member {
-            address: ([127, 0, 0, 1], 1).into(),
-            label: "127.0.0.1:1".into(),
-            weight: Weight::ONE,
-            drained: false,
-            live: Arc::new(Live::new(&rules)),
-        };
+        let member = Member::new(([127, 0, 0, 1], 1).into(), Arc::new(Live::new(&rules)));
         Watched { service: "optimizers".into(), member, rules: Arc::new(rules) }
     }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_balance::{Policy, Weight};
+use weir_balance::Policy;
 use weir_snapshot::{
     Budget, BudgetRules, Bytes, HealthRules, KeySource, Live, Member, Millis, Moment, Pool, PoolParts, Probe,
     ProbeKind, RetryRules, Route, RouteSettings, Timeouts, WhenAllEjected,
@@ -32,7 +32,7 @@ pub(crate) fn parts(count: u16, health: HealthRules) -> PoolParts {
     let member = |index: u16| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3001 + index));
         let live = Arc::new(Live::new(&health));
-        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, live }
+        Member::new(address, live)
     };
     PoolParts {
         service: "optimizers".into(),
