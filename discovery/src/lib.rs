@@ -4,6 +4,7 @@
 //! is current. Neither publishes by itself: whoever holds the [`weir_snapshot::Publisher`] does.
 
 mod assemble;
+pub mod dns;
 mod health;
 mod lives;
 pub mod observe;

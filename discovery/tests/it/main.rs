@@ -1,6 +1,7 @@
 //! Configurations become snapshots; endpoints that stop answering are ejected, and come back.
 
 mod assemble;
+mod dns;
 mod health;
 mod observe;
 mod probe;
