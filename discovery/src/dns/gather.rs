@@ -13,7 +13,6 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hickory_resolver::proto::rr::Name as WireName;
 use tokio::time::Instant;
-use weir_balance::Weight;
 
 use super::answer::{Answer, Kind, LONGEST_CHAIN, Nothing, Question, Service, What};
 use super::client::{Line, now};
@@ -63,9 +62,18 @@ pub(crate) async fn gather<L: Line>(line: &L, query: &Query, memory: &Memory) ->
     for candidate in line.candidates(name).await? {
         let mut sum = Sum::default();
         let endpoints = match &query.records {
-            Records::Addresses { name, weight } => round.addresses(&candidate, name.port, *weight, &mut sum).await?,
+            Records::Addresses { name, weight, drained } => {
+                let found = round.addresses(&candidate, name.port, &mut sum).await?;
+                found.into_iter().map(|found| Found { weight: *weight, drained: *drained, ..found }).collect()
+            }
             Records::Services { .. } => round.services(&candidate, &mut sum).await?,
         };
+        // An empty list would say that there are none, and nobody said so of the part that is missing.
+        if endpoints.is_empty()
+            && let Some((error, _)) = sum.missing
+        {
+            return Err(error);
+        }
         if !endpoints.is_empty() || !sum.remarks.is_empty() {
             return Ok(sum.gathered(endpoints));
         }
@@ -149,13 +157,7 @@ impl Sum {
 }
 
 impl<L: Line> Round<'_, L> {
-    async fn addresses(
-        &self,
-        name: &WireName,
-        port: u16,
-        weight: Weight,
-        sum: &mut Sum,
-    ) -> Result<Vec<Found>, DnsError> {
+    async fn addresses(&self, name: &WireName, port: u16, sum: &mut Sum) -> Result<Vec<Found>, DnsError> {
         let mut parts = self.resolve(name, &[]).await;
         // With no answer at all there is nothing to stand in for: that is a failure, and known as one.
         if parts.iter().all(|part| part.known.is_err())
@@ -164,10 +166,8 @@ impl<L: Line> Round<'_, L> {
             return Err(error);
         }
         let addresses = sum.add(parts, self.memory)?;
-        let one = (Service { priority: 0, weight: weight.get(), port, target: name.clone() }, addresses);
-        let one = usable(vec![one], sum);
-        let with_weight = |found| Found { weight, ..found };
-        Ok(tiers::endpoints(&one).into_iter().map(with_weight).collect())
+        let one = (Service { priority: 0, weight: 1, port, target: name.clone() }, addresses);
+        Ok(tiers::endpoints(&usable(vec![one], sum)))
     }
 
     async fn services(&self, name: &WireName, sum: &mut Sum) -> Result<Vec<Found>, DnsError> {
@@ -194,7 +194,6 @@ impl<L: Line> Round<'_, L> {
         };
         let mut running: FuturesUnordered<_> = waiting.by_ref().take(TOGETHER).map(lookup).collect();
         let mut resolved: HashMap<WireName, Vec<IpAddr>> = HashMap::new();
-        let mut failed = None;
         while let Some((target, parts)) = running.next().await {
             running.extend(waiting.next().map(lookup));
             match sum.add(parts, self.memory) {
@@ -205,7 +204,7 @@ impl<L: Line> Round<'_, L> {
                 Ok(addresses) => drop(resolved.insert(target, addresses)),
                 Err(error) => {
                     sum.remarks.insert(format!("the target `{}` is left out: {}", shown(&target), error.explain()));
-                    failed = failed.or(Some(error));
+                    sum.miss(error, Duration::ZERO);
                 }
             }
         }
@@ -214,12 +213,6 @@ impl<L: Line> Round<'_, L> {
                 "`{}` is declared as not available, by an SRV record with the target `.`",
                 shown(name)
             ));
-        }
-        match failed {
-            // An empty list would say that there are none, which nobody said.
-            Some(error) if resolved.is_empty() => return Err(error),
-            Some(error) => sum.miss(error, Duration::ZERO),
-            None => {}
         }
         let with = |service: Service| {
             let addresses = resolved.get(&service.target).cloned().unwrap_or_default();

@@ -42,6 +42,8 @@ pub enum Records {
         name: NamePort,
         /// Of each address.
         weight: Weight,
+        /// Whether they are to get no new exchanges.
+        drained: bool,
     },
     /// SRV: they have ports, weights and priorities of their own.
     Services {
@@ -65,7 +67,7 @@ pub enum Families {
 impl Query {
     /// All addresses of a name, each with weight 1.
     pub fn addresses(name: NamePort) -> Self {
-        Self::new(Records::Addresses { name, weight: Weight::ONE })
+        Self::new(Records::Addresses { name, weight: Weight::ONE, drained: false })
     }
 
     /// A service by its SRV records.

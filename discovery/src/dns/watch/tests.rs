@@ -148,6 +148,17 @@ async fn addresses_of_both_families_are_one_list_and_the_shorter_time_to_live_co
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_address_has_the_weight_and_the_state_that_are_configured() {
+    let line = Script::new([("shop.", Kind::A, vec![v4(60, &[1, 2])])]);
+    let weight = Weight::new(7).unwrap();
+    let records = Records::Addresses { name: "shop:80".parse().unwrap(), weight, drained: true };
+    let query = Query { records, ..Query::addresses("shop:80".parse().unwrap()) };
+    let (both, _) = listing(&mut Course::new(line, query, 1)).await;
+    assert_eq!(shown(&both), ["10.0.0.1:80 7 0", "10.0.0.2:80 7 0"]);
+    assert!(both.endpoints.iter().all(|found| found.drained));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_without_addresses_is_an_empty_list_that_says_why_and_is_looked_at_again_soon() {
     for (why, words) in [(Nothing::NoName, "`shop` does not exist"), (Nothing::NoRecord, "no A or AAAA record")] {
         let line = Script::new([
@@ -203,6 +214,14 @@ async fn no_addresses_of_one_family_and_no_answer_about_the_other_is_a_failure_a
     let line =
         Script::new([("shop.", Kind::A, vec![nothing(Nothing::NoRecord)]), ("shop.", Kind::Aaaa, vec![silent()])]);
     assert!(matches!(addresses(line).next().await, News::Failed(_)));
+
+    let line = Script::new([
+        ("shop.", Kind::A, vec![v4(1, &[1]), nothing(Nothing::NoRecord)]),
+        ("shop.", Kind::Aaaa, vec![nothing(Nothing::NoRecord), silent()]),
+    ]);
+    let mut course = addresses(line);
+    listing(&mut course).await;
+    assert!(matches!(course.next().await, News::Failed(_)));
 }
 
 #[tokio::test(start_paused = true)]
