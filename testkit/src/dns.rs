@@ -34,6 +34,8 @@ pub struct DnsQuestion {
 pub enum DnsReply {
     /// Nothing at all.
     Silence,
+    /// Nothing now or later on this connection, which stays open; over UDP the same as silence.
+    Hang,
     /// A message.
     Message(DnsMessage),
     /// These bytes in place of all after the id of the question.
@@ -156,7 +158,7 @@ fn serve_udp(socket: &UdpSocket, shared: &Shared) {
     let mut buffer = [0; 4096];
     while !shared.over.load(Ordering::SeqCst) {
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-        if let Some(reply) = shared.reply(&buffer[..length], false) {
+        if let (Some(reply), _) = shared.reply(&buffer[..length], false) {
             drop(socket.send_to(&reply, from));
         }
     }
@@ -169,7 +171,12 @@ fn serve_tcp(mut stream: TcpStream, shared: &Shared) {
         if stream.read_exact(&mut message).is_err() {
             return;
         }
-        if let Some(reply) = shared.reply(&message, true) {
+        let (reply, hang) = shared.reply(&message, true);
+        if hang {
+            drop(std::io::copy(&mut stream, &mut std::io::sink()));
+            return;
+        }
+        if let Some(reply) = reply {
             let length = u16::try_from(reply.len()).expect("a message over TCP has at most 65535 bytes");
             if stream.write_all(&[&length.to_be_bytes()[..], &reply].concat()).is_err() {
                 return;
@@ -179,7 +186,8 @@ fn serve_tcp(mut stream: TcpStream, shared: &Shared) {
 }
 
 impl Shared {
-    fn reply(&self, message: &[u8], tcp: bool) -> Option<Vec<u8>> {
+    /// What to send, and whether to go silent for good.
+    fn reply(&self, message: &[u8], tcp: bool) -> (Option<Vec<u8>>, bool) {
         let (question, end) = read(message, tcp);
         let before = {
             let mut seen = self.seen.lock().unwrap();
@@ -188,9 +196,10 @@ impl Shared {
             before
         };
         match (self.script)(&question, before) {
-            DnsReply::Silence => None,
-            DnsReply::Bytes(bytes) => Some([&message[..2], &bytes].concat()),
-            DnsReply::Message(reply) => Some(written(&reply, message, end)),
+            DnsReply::Silence => (None, false),
+            DnsReply::Hang => (None, true),
+            DnsReply::Bytes(bytes) => (Some([&message[..2], &bytes].concat()), false),
+            DnsReply::Message(reply) => (Some(written(&reply, message, end)), false),
         }
     }
 }

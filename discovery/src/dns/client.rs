@@ -28,6 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
 /// Default time for a round: all questions about one name, all resolvers.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest time that makes sense for either; more could overflow a clock.
+const LONGEST: Duration = Duration::from_hours(1);
 /// Seconds after which the `hosts` file is looked at again.
 const HOSTS_TTL: u32 = 10;
 /// The most that is read of a system's file.
@@ -38,11 +40,11 @@ const MOST_BYTES: u64 = 4 << 20;
 pub struct Options {
     /// Whom to ask.
     pub resolvers: Resolvers,
-    /// For one question to one resolver, UDP and TCP together.
+    /// For one question to one resolver, at most an hour. Over TCP, after UDP, it is up to a quarter more.
     pub timeout: Duration,
     /// How often each resolver is asked, as long as none answers.
     pub attempts: NonZeroU8,
-    /// For all questions about one name.
+    /// For all questions about one name, at most an hour.
     pub deadline: Duration,
 }
 
@@ -111,7 +113,9 @@ pub(crate) trait Line: Send + Sync {
 
 impl Client {
     /// Nothing is read or asked yet: a configuration that names nobody is told by the first round.
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
+        options.timeout = options.timeout.min(LONGEST);
+        options.deadline = options.deadline.min(LONGEST);
         Self(Arc::new(Inner { options, current: Mutex::new(None) }))
     }
 
@@ -206,7 +210,7 @@ impl Setup {
                 if *hopeless || left.is_zero() {
                     continue;
                 }
-                match resolver.ask(question, left.min(options.timeout)).await {
+                match resolver.ask(question, left.min(options.timeout + options.timeout / 4)).await {
                     Ok(answer) => {
                         // Relaxed, because it is a hint: whoever is asked first, all are asked.
                         self.first.store(index, Ordering::Relaxed);

@@ -12,6 +12,8 @@ use weir_snapshot::Millis;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause after failures: what a returning resolver costs at most, beyond its absence.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause of all: what is configured beyond it could overflow a clock.
+const LONGEST: Duration = Duration::from_hours(24);
 /// A name without endpoints is looked at this often at least: whoever waits for the first one waits for us.
 const LONGEST_EMPTY: Duration = Duration::from_secs(10);
 
@@ -24,8 +26,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Pauses of `least` to `most` after answers.
+    /// Pauses of `least` to `most` after answers, neither beyond a day.
     pub(crate) fn new(seed: impl Hash, least: Duration, most: Duration) -> Self {
+        let (least, most) = (least.min(LONGEST), most.min(LONGEST));
         Self { dice: crate::pace::Pace::new(seed, Millis::from_secs(1)), failures: 0, least, most }
     }
 
@@ -84,6 +87,12 @@ mod tests {
             assert!(pauses.iter().all(|pause| within.contains(pause)), "{ttl:?}: {pauses:?}");
             assert!(least == most || pauses.iter().any(|pause| *pause != pauses[0]), "{ttl:?}: not spread");
         }
+    }
+
+    #[test]
+    fn no_configured_pause_is_too_long_to_wait_for() {
+        let mut pace = Pace::new("shop", Duration::MAX, Duration::MAX);
+        assert_eq!(pace.answered(None, false), LONGEST);
     }
 
     #[test]

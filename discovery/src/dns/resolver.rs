@@ -23,10 +23,11 @@ use super::error::Fault;
 pub(crate) struct Resolver {
     address: SocketAddr,
     pool: NameServerPool<TokioRuntimeProvider>,
+    limit: Duration,
 }
 
 impl Resolver {
-    /// `limit` is the most that any question will be given.
+    /// `limit` is what a question has over UDP, and once more over TCP.
     pub(crate) fn new(address: SocketAddr, limit: Duration) -> Result<Self, Fault> {
         let mut options = ResolverOpts::default();
         options.timeout = limit;
@@ -40,14 +41,16 @@ impl Resolver {
         let tls = TlsConfig::new().map_err(|error| Fault::Unreachable(error.to_string().into()))?;
         let context = Arc::new(PoolContext::new(options, tls));
         let pool = NameServerPool::from_config([server], context, TokioRuntimeProvider::default());
-        Ok(Self { address, pool })
+        Ok(Self { address, pool, limit })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) async fn ask(&self, question: &Question, limit: Duration) -> Result<Answer, Fault> {
+    /// Silence is found out after the limit that the resolver was made with; UDP and TCP together have `guard`, which is
+    /// longer: what is cut off by it leaves a connection behind that nobody knows to be dead.
+    pub(crate) async fn ask(&self, question: &Question, guard: Duration) -> Result<Answer, Fault> {
         let answer = async {
             match self.exchange(question, true).await {
                 // Servers from before 1999 do not know EDNS, and some boxes in between still are.
@@ -57,10 +60,7 @@ impl Resolver {
                 other => other,
             }
         };
-        timeout(limit, answer).await.unwrap_or(Err(Fault::Silent(limit))).map_err(|fault| match fault {
-            Fault::Silent(_) => Fault::Silent(limit),
-            other => other,
-        })
+        timeout(guard, answer).await.unwrap_or(Err(Fault::Silent(guard)))
     }
 
     async fn exchange(&self, question: &Question, edns: bool) -> Result<Answer, Fault> {
@@ -72,25 +72,24 @@ impl Resolver {
                 ResponseCode::NoError | ResponseCode::NXDomain => Answer::read(question, &message),
                 code => Err(said(code)),
             },
-            Err(error) => judge(error),
+            Err(error) => self.judge(error),
         }
     }
-}
 
-/// What hickory calls an error: most negative answers, and what is one.
-fn judge(error: NetError) -> Result<Answer, Fault> {
-    match error {
-        NetError::Dns(Semantic::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => Ok(Answer::nothing(Nothing::NoName, none.negative_ttl)),
-            ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => Err(Fault::Lame),
-            ResponseCode::NoError => Ok(Answer::nothing(Nothing::NoRecord, none.negative_ttl)),
-            code => Err(said(code)),
-        },
-        NetError::Dns(Semantic::ResponseCode(code)) => Err(said(code)),
-        // The caller knows how long that was.
-        NetError::Timeout => Err(Fault::Silent(Duration::ZERO)),
-        NetError::Io(error) => Err(Fault::Unreachable(error.to_string().into())),
-        other => Err(Fault::Garbled(other.to_string().into())),
+    /// What hickory calls an error: most negative answers, and what is one.
+    fn judge(&self, error: NetError) -> Result<Answer, Fault> {
+        match error {
+            NetError::Dns(Semantic::NoRecordsFound(none)) => match none.response_code {
+                ResponseCode::NXDomain => Ok(Answer::nothing(Nothing::NoName, none.negative_ttl)),
+                ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => Err(Fault::Lame),
+                ResponseCode::NoError => Ok(Answer::nothing(Nothing::NoRecord, none.negative_ttl)),
+                code => Err(said(code)),
+            },
+            NetError::Dns(Semantic::ResponseCode(code)) => Err(said(code)),
+            NetError::Timeout => Err(Fault::Silent(self.limit)),
+            NetError::Io(error) => Err(Fault::Unreachable(error.to_string().into())),
+            other => Err(Fault::Garbled(other.to_string().into())),
+        }
     }
 }
 

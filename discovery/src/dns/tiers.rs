@@ -72,6 +72,8 @@ fn common(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use hickory_resolver::proto::rr::Name as WireName;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -126,6 +128,36 @@ mod tests {
             found(&[service(0, 10, &[1, 2]), service(0, 10, &[3, 4])]),
             [(1, 10, 0), (2, 10, 0), (3, 10, 0), (4, 10, 0)]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_records_say_each_address_is_one_endpoint_and_a_heavier_one_never_gets_less(
+            records in vec((0u16..3, any::<u16>(), 0u8..6), 0..40)
+        ) {
+            let mut next = 0;
+            let services: Vec<_> = records
+                .iter()
+                .map(|(priority, weight, count)| {
+                    let addresses: Vec<u8> = (0..*count).map(|_| { next += 1; next }).collect();
+                    service(*priority, *weight, &addresses)
+                })
+                .collect();
+            let found = endpoints(&services);
+            prop_assert_eq!(found.len(), usize::from(next));
+            prop_assert!(found.is_empty() || found.iter().any(|found| found.tier == Tier::PRIMARY));
+            let of = |ip: IpAddr| found.iter().find(|found| found.address.ip() == ip).unwrap();
+            for (one, mine) in &services {
+                for (other, theirs) in &services {
+                    let (Some(a), Some(b)) = (mine.first(), theirs.first()) else { continue };
+                    let (a, b) = (of(*a), of(*b));
+                    prop_assert_eq!(one.priority.cmp(&other.priority), a.tier.cmp(&b.tier));
+                    if one.priority == other.priority && one.weight <= other.weight && mine.len() >= theirs.len() {
+                        prop_assert!(a.weight <= b.weight);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

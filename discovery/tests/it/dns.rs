@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_discovery::dns::{Client, Families, Options, Query, Resolvers, Watch};
 use weir_discovery::{Listing, News, Source};
-use weir_testkit::{Consul, DnsData, DnsMessage, DnsQuestion, DnsRecord, DnsReply, DnsServer, Knot, PATIENCE};
+use weir_testkit::{Consul, DnsData, DnsMessage, DnsQuestion, DnsRecord, DnsReply, DnsServer, Knot, PATIENCE, Signal};
 
 /// Short where silence is waited for: a healthy server on loopback answers in less than a millisecond.
 const SHORT: Duration = Duration::from_millis(300);
@@ -227,6 +227,31 @@ async fn a_truncated_answer_is_asked_for_over_tcp_and_what_came_cut_is_not_used(
     });
     watch_first(&mut addresses(&hasty(&[server.address()]), "shop.test:80")).await;
     assert!(server.seen().iter().any(|question| question.tcp));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nobody_answers_is_given_up_for_a_new_one() {
+    let server = DnsServer::start(|question, before| {
+        only_a(question, || match (question.tcp, before) {
+            (false, _) => DnsReply::Message(DnsMessage { truncated: true, ..DnsMessage::default() }),
+            (true, 0) => DnsReply::Hang,
+            (true, _) => DnsReply::records([a(&question.name, 1, 1)]),
+        })
+    });
+    let mut watch = addresses(&hasty(&[server.address()]), "shop.test:80");
+    assert_eq!(until_failed(&mut watch).await.0, "silent");
+    watch_first(&mut watch).await;
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_a_failure_and_it_is_followed_again_when_it_goes_on() {
+    let Some(mut knot) = Knot::start("shop 1 A 10.0.0.1") else { return };
+    let mut watch = addresses(&hasty(&[knot.address()]), "shop.weir.test:80");
+    watch_first(&mut watch).await;
+    knot.process().signal(Signal::STOP);
+    assert_eq!(until_failed(&mut watch).await.0, "silent");
+    knot.process().signal(Signal::CONT);
+    watch_first(&mut watch).await;
 }
 
 #[tokio::test]
