@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
 /// Default time for a round: all questions about one name, all resolvers.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// The longest time that makes sense for either; more could overflow a clock.
+/// The longest deadline that makes sense; more could overflow a clock.
 const LONGEST: Duration = Duration::from_hours(1);
 /// Seconds after which the `hosts` file is looked at again.
 const HOSTS_TTL: u32 = 10;
@@ -40,7 +40,8 @@ const MOST_BYTES: u64 = 4 << 20;
 pub struct Options {
     /// Whom to ask.
     pub resolvers: Resolvers,
-    /// For one question to one resolver, at most an hour. Over TCP, after UDP, it is up to a quarter more.
+    /// For one question to one resolver, at most three quarters of `deadline`. Over TCP, after UDP, it is up to a quarter
+    /// more.
     pub timeout: Duration,
     /// How often each resolver is asked, as long as none answers.
     pub attempts: NonZeroU8,
@@ -114,8 +115,9 @@ pub(crate) trait Line: Send + Sync {
 impl Client {
     /// Nothing is read or asked yet: a configuration that names nobody is told by the first round.
     pub fn new(mut options: Options) -> Self {
-        options.timeout = options.timeout.min(LONGEST);
         options.deadline = options.deadline.min(LONGEST);
+        // Else the deadline would cut off the first question, and with it leave a dead connection in use.
+        options.timeout = options.timeout.min(options.deadline * 3 / 4);
         Self(Arc::new(Inner { options, current: Mutex::new(None) }))
     }
 

@@ -231,16 +231,21 @@ async fn a_truncated_answer_is_asked_for_over_tcp_and_what_came_cut_is_not_used(
 
 #[tokio::test]
 async fn a_connection_on_which_nobody_answers_is_given_up_for_a_new_one() {
-    let server = DnsServer::start(|question, before| {
-        only_a(question, || match (question.tcp, before) {
-            (false, _) => DnsReply::Message(DnsMessage { truncated: true, ..DnsMessage::default() }),
-            (true, 0) => DnsReply::Hang,
-            (true, _) => DnsReply::records([a(&question.name, 1, 1)]),
-        })
-    });
-    let mut watch = addresses(&hasty(&[server.address()]), "shop.test:80");
-    assert_eq!(until_failed(&mut watch).await.0, "silent");
-    watch_first(&mut watch).await;
+    // Also when a question is allowed as much time as its whole round.
+    for deadline in [10 * SHORT, SHORT] {
+        let server = DnsServer::start(|question, before| {
+            only_a(question, || match (question.tcp, before) {
+                (false, _) => DnsReply::Message(DnsMessage { truncated: true, ..DnsMessage::default() }),
+                (true, 0) => DnsReply::Hang,
+                (true, _) => DnsReply::records([a(&question.name, 1, 1)]),
+            })
+        });
+        let list = Options::list(vec![server.address()]);
+        let client = Client::new(Options { timeout: SHORT, deadline, attempts: NonZeroU8::MIN, ..list });
+        let mut watch = addresses(&client, "shop.test:80");
+        assert_eq!(until_failed(&mut watch).await.0, "silent");
+        watch_first(&mut watch).await;
+    }
 }
 
 #[tokio::test]
