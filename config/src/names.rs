@@ -91,21 +91,14 @@ impl fmt::Display for Place {
 pub(crate) fn endpoint_place(text: &str) -> Result<Place, Fault> {
     let named = text.rsplit_once(':').and_then(|(name, port)| Some((dns_name(name).ok()?, port.parse::<u16>().ok()?)));
     let no_port = || Fault::new("an endpoint's port is between 1 and 65535", "no connection can be opened to port 0");
-    match named {
-        Some((name, port)) if &*name != "localhost" => {
-            Ok(Place::Name(name, NonZeroU16::new(port).ok_or_else(no_port)?))
-        }
-        _ => {
-            let rule = "an endpoint";
-            let address = socket(text, rule, ("127.0.0.1", 3001), || match text.rsplit_once(':') {
-                // Not every resolver answers for it, and where one does, it may be with `::1`.
-                Some(("localhost", port)) => format!("write `\"127.0.0.1:{port}\"` or `\"[::1]:{port}\"`"),
-                Some(_) => "write an IP address or a name of DNS, and a port: `\"optimizer.example:3001\"`".to_owned(),
-                None => format!("write the port too, for example `\"{text}:3001\"`"),
-            })?;
-            if address.port() == 0 { Err(no_port()) } else { Ok(Place::Socket(address)) }
-        }
+    if let Some((name, port)) = named {
+        return Ok(Place::Name(name, NonZeroU16::new(port).ok_or_else(no_port)?));
     }
+    let address = socket(text, "an endpoint", ("127.0.0.1", 3001), || match text.rsplit_once(':') {
+        Some(_) => "write an IP address or a name of DNS, and a port: `\"optimizer.example:3001\"`".to_owned(),
+        None => format!("write the port too, for example `\"{text}:3001\"`"),
+    })?;
+    if address.port() == 0 { Err(no_port()) } else { Ok(Place::Socket(address)) }
 }
 
 /// A name to look up, in lower case: letters, digits, `-` and `_` between dots, not an IP address. It may end with a dot.

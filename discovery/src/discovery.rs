@@ -21,7 +21,7 @@ use crate::assemble::fixed;
 use crate::cache::Cache;
 use crate::membership::{Membership, Note, Outcome};
 use crate::observe;
-use crate::source::{Kind, Opened, Source, SourceError, Variables};
+use crate::source::{Kind, Opener, Source, SourceError, Variables};
 use crate::{AssembleError, Found, Lives, News, Report, SetupError, assemble};
 
 /// How long changes are gathered after one was published.
@@ -60,7 +60,6 @@ pub enum DiscoveryError {
 }
 
 /// Discovery that has published its first snapshot.
-#[derive(Debug)]
 pub struct Discovery {
     config: Arc<Config>,
     clock: Clock,
@@ -92,13 +91,12 @@ struct Place {
 }
 
 /// The tasks that follow the sources.
-#[derive(Debug)]
 struct Sources {
     tasks: JoinSet<()>,
     places: HashMap<Id, Place>,
     told: mpsc::Sender<(Place, News)>,
     news: mpsc::Receiver<(Place, News)>,
-    variables: Variables,
+    opener: Opener,
 }
 
 impl Discovery {
@@ -114,12 +112,11 @@ impl Discovery {
         for (service, settings) in config.services.iter().enumerate() {
             let mut names: Vec<(Arc<str>, bool)> = Vec::new();
             for (source, configured) in settings.sources.iter().enumerate() {
-                let opened =
-                    Opened::new(&configured.kind, variables, &names).map_err(|error| DiscoveryError::Source {
-                        service: settings.name.clone(),
-                        kind: kind(&configured.kind),
-                        source: error,
-                    })?;
+                let opened = sources.opener.open(&configured.kind, &names).map_err(|error| DiscoveryError::Source {
+                    service: settings.name.clone(),
+                    kind: kind(&configured.kind),
+                    source: error,
+                })?;
                 names.push((Arc::clone(&opened.name), configured.backup));
                 sources.follow(Place { service, source }, opened.kind, Duration::ZERO);
             }
@@ -240,7 +237,7 @@ impl Discovery {
         self.memberships.hear(place, failed, self.clock.now());
         let service = self.config.services.get(place.service);
         let Some(settings) = service.and_then(|service| service.sources.get(place.source)) else { return };
-        match Opened::new(&settings.kind, self.sources.variables, &[]) {
+        match self.sources.opener.open(&settings.kind, &[]) {
             Ok(opened) => self.sources.follow(place, opened.kind, AGAIN),
             Err(error) => error!(%error, "it cannot begin again"),
         }
@@ -301,7 +298,7 @@ impl Memberships {
 impl Sources {
     fn new(variables: Variables) -> Self {
         let (told, news) = mpsc::channel(QUEUE);
-        Self { tasks: JoinSet::new(), places: HashMap::new(), told, news, variables }
+        Self { tasks: JoinSet::new(), places: HashMap::new(), told, news, opener: Opener::new(variables) }
     }
 
     fn follow(&mut self, place: Place, mut source: Kind, after: Duration) {
@@ -373,3 +370,6 @@ fn say(service: &str, source: &str, note: Note) {
         Note::Remark(remark) => warn!(service, source, "{remark}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

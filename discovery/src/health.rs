@@ -103,7 +103,6 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use weir_balance::Weight;
     use weir_snapshot::{HealthRules, Live, Member, Millis, ProbeKind};
 
     use super::*;

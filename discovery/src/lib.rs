@@ -7,6 +7,7 @@
 mod assemble;
 mod cache;
 mod discovery;
+pub mod dns;
 mod health;
 mod lives;
 mod membership;

@@ -72,7 +72,6 @@ mod tests {
     use std::time::Duration;
 
     use tokio::time::timeout;
-    use weir_balance::Weight;
     use weir_snapshot::{Live, Millis, ProbeKind};
 
     use super::*;

@@ -94,8 +94,9 @@ impl Attempt<'_> {
             (false, true) => Duration::MAX,
             (false, false) => FRESH,
         };
-        let pooled =
-            (!rested.is_zero()).then(|| plan.core.idle.take(self.lease.member().into(), self.timer.now(), rested)).flatten();
+        let pooled = (!rested.is_zero())
+            .then(|| plan.core.idle.take(self.lease.member().into(), self.timer.now(), rested))
+            .flatten();
         if let Some(connection) = pooled {
             plan.core.observe.connected(self.lease, "reused");
             if let Conversation::Ended(tried) = self.converse(connection, Origin::Pooled { may_resend }).await {

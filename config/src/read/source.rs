@@ -207,8 +207,7 @@ type Read = fn(&Section<'_>, &mut Sink) -> Result<SourceKind, Reported>;
 /// The sources of a service, beside the endpoints that are written there.
 pub(super) fn read_all(section: &Section<'_>, sink: &mut Sink) -> Result<Vec<Source>, Reported> {
     let mut read: Vec<Result<Source, Reported>> = Vec::new();
-    let kinds: [(&Tables, Read); 3] =
-        [(&CONSUL_TABLES, consul), (&FILE_TABLES, file), (&DNS_TABLES, dns)];
+    let kinds: [(&Tables, Read); 3] = [(&CONSUL_TABLES, consul), (&FILE_TABLES, file), (&DNS_TABLES, dns)];
     for (tables, kind) in kinds {
         let sections = section.one_or_more(tables, sink);
         if sections.is_empty() && section.has(tables.name) {
@@ -289,6 +288,8 @@ fn dns(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported> {
     let wanted = section.take(&RECORDS, sink);
     let port = section.take(&PORT, sink);
     let resolvers = section.take(&RESOLVERS, sink);
+    // What is wrong with the name may be the port that is missing here.
+    let name = name?;
     let records = match (wanted?, port?.and_then(NonZeroU16::new)) {
         (Wanted::Services, None) => Records::Services,
         (Wanted::Services, Some(_)) => {
@@ -310,7 +311,7 @@ fn dns(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported> {
         }
     };
     let (weight, drain) = (defaults::WEIGHT, defaults::DRAIN);
-    Ok(SourceKind::Dns(Dns { name: name?, records, resolvers: resolvers?, weight, drain }))
+    Ok(SourceKind::Dns(Dns { name, records, resolvers: resolvers?, weight, drain }))
 }
 
 fn file(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported> {

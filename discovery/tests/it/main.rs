@@ -1,6 +1,8 @@
 //! Configurations become snapshots; endpoints that stop answering are ejected, and come back.
 
 mod assemble;
+mod dns;
+mod file;
 mod health;
 mod observe;
 mod probe;
