@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use weir_balance::{EndpointsError, Policy, Slot};
-use weir_snapshot::{HealthRules, LeaseKind, Live, Moment, Pool, PoolParts, Tier, Transition, WhenAllEjected};
+use weir_snapshot::{HealthRules, LeaseKind, Moment, Pool, PoolParts, Tier, Transition, WhenAllEjected};
 
-use crate::support::{at_millis, at_secs, eject, parts, pool, probed, rules};
+use crate::support::{at_millis, at_secs, eject, joined, parts, pool, probed, rules, with_backups};
 
 fn in_flight(pool: &Pool) -> Vec<u32> {
     pool.members().iter().map(|member| member.live.in_flight()).collect()
@@ -210,15 +210,6 @@ fn an_address_twice_makes_no_pool() {
     assert!(matches!(Pool::new(parts), Err(EndpointsError::Twice { .. })));
 }
 
-/// Two primaries and two backups, the backups listed first.
-fn with_backups(health: HealthRules) -> Arc<Pool> {
-    let mut parts = parts(4, health);
-    for member in &mut parts.members[..2] {
-        member.tier = Tier::BACKUP;
-    }
-    Arc::new(Pool::new(parts).unwrap())
-}
-
 fn leased(pool: &Arc<Pool>, tried: &[Slot]) -> Option<u16> {
     pool.lease(at_secs(0), None, tried).map(|lease| lease.address().port())
 }
@@ -255,13 +246,6 @@ fn one_label_in_two_tiers_is_refused() {
     parts.members[1].tier = Tier::BACKUP;
     parts.members[1].label = parts.members[0].label.clone();
     assert!(matches!(Pool::new(parts), Err(EndpointsError::Twice { .. })));
-}
-
-/// A pool whose last endpoint has just joined, and waits for its first probe until second 2.
-fn joined(count: u16) -> Arc<Pool> {
-    let mut parts = parts(count, probed());
-    parts.members.last_mut().unwrap().live = Arc::new(Live::unproven(&probed(), at_secs(2)));
-    Arc::new(Pool::new(parts).unwrap())
 }
 
 #[test]
