@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use divan::{Bencher, black_box};
-use weir_balance::{Policy, Weight};
+use weir_balance::Policy;
 use weir_snapshot::{
     Budget, BudgetRules, Bytes, HealthRules, KeySource, Live, Member, Millis, Moment, Pool, PoolParts, Publisher,
     RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts, WhenAllEjected,
@@ -21,7 +21,7 @@ fn pool(policy: Policy, count: u16) -> Arc<Pool> {
     let member = |index: u16| {
         let address = SocketAddr::from(([10, 0, 0, 1], 1 + index));
         let live = Arc::new(Live::new(&health));
-        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, live }
+        Member::new(address, live)
     };
     let parts = PoolParts {
         service: "optimizers".into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
-use weir_balance::{Policy, Weight};
+use weir_balance::Policy;
 use weir_snapshot::{
     Budget, BudgetRules, HealthRules, LeaseKind, Live, Member, Millis, Moment, Pool, PoolParts, Transition,
     WhenAllEjected,
@@ -23,7 +23,7 @@ fn rules(failures: u16) -> HealthRules {
 fn pool(failures: u16, when_all_ejected: WhenAllEjected) -> Arc<Pool> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&rules(failures)));
-    let member = Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, live };
+    let member = Member::new(address, live);
     let parts = PoolParts {
         service: "s".into(),
         policy: Policy::RoundRobin,
