@@ -3,7 +3,7 @@
 use weir_testkit::{Consul, PATIENCE, Process, Signal, Weir};
 
 use crate::load::under_load;
-use crate::support::{WEIR, assert_metric, consul_toml, registered};
+use crate::support::{WEIR, assert_metric, consul_toml, registered, wait_until_ready};
 
 #[test]
 fn ten_rolling_deploys_of_three_registered_optimizers_lose_no_request() {
@@ -12,6 +12,8 @@ fn ten_rolling_deploys_of_three_registered_optimizers_lose_no_request() {
     let mut fleet: Vec<Process> = (1..=3).map(|at| registered(&consul, &format!("v0-{at}"))).collect();
     // One try each: what is lost here is lost, nothing is asked again elsewhere.
     let weir = Weir::start(WEIR, &consul_toml(&consul, "", "retry = { tries = 1 }"));
+
+    wait_until_ready(&weir);
 
     let mut leaving = Vec::new();
     let answers = under_load(weir.address(), 2, |seen| {

@@ -203,6 +203,11 @@ pub(crate) fn wait_for_exchanges(weir: &Weir, count: u32) {
     weir.wait_for_metric("weir_requests_total", &[], |value| value >= f64::from(count));
 }
 
+/// Waits until its services have endpoints.
+pub(crate) fn wait_until_ready(weir: &Weir) {
+    eventually("/readyz answers 200", || Raw::get(weir.admin(), "/readyz").status == 200);
+}
+
 /// Waits until weir has written this; its last lines may come after its end.
 pub(crate) fn wait_for_words(weir: &Weir, words: &str) {
     eventually(&format!("it says `{words}`"), || weir.output().contains(words));
