@@ -1,5 +1,6 @@
 //! The command line, and the only place that prints.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::error::{BenchError, chain};
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::Kind;
-use crate::{idle, overhead};
+use crate::{idle, overhead, sim};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -63,6 +64,8 @@ enum Command {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=25_000))]
         connections: u16,
     },
+    /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
+    Sim(sim::Options),
 }
 
 #[derive(Debug, Args)]
@@ -111,7 +114,7 @@ impl Cli {
 
 impl Command {
     async fn run(self) -> Result<ExitCode, BenchError> {
-        let others = machine::left_over();
+        let others = if matches!(self, Self::Sim(_)) { Vec::new() } else { machine::left_over() };
         if !others.is_empty() {
             note(&format!(
                 "warning: already running, and not touched: {}; they may disturb the numbers",
@@ -153,6 +156,18 @@ impl Command {
                 // HAProxy needs two open files for a connection and may have none to spare; that is its own affair.
                 let lacking = result.rows.iter().any(|row| row.kind == Kind::Weir && row.memory.is_err());
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            }
+            Self::Sim(options) => {
+                // On a thread that nobody waits for, so that an interrupt ends it with the process.
+                let csv = options.csv.clone();
+                let (send, tables) = tokio::sync::oneshot::channel();
+                std::thread::spawn(move || send.send(sim::run(&options, note)).is_ok());
+                let tables = tables.await.map_err(io::Error::other)?.map_err(BenchError::Trace)?;
+                say(tables.text.trim_end());
+                if let Some(path) = csv {
+                    std::fs::write(&path, tables.csv).map_err(|source| BenchError::Write { path, source })?;
+                }
+                Ok(ExitCode::SUCCESS)
             }
         }
     }

@@ -26,6 +26,8 @@ pub(crate) enum BenchError {
     OpenFiles { wanted: usize, needed: u64, limit: u64 },
     #[error("cannot write `{}`", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Trace(String),
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]

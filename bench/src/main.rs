@@ -1,8 +1,8 @@
 //! `weir-bench`: what weir costs, next to the peers that people would run instead.
 //!
 //! In: a command line. Out: a table on standard output and, if asked for, the same as JSON.
-//! `overhead` compares CPU time per request with nginx and HAProxy, `idle` measures memory per idle connection. The
-//! method and what can be held against it: `docs/guide/overhead.md`.
+//! `overhead` compares CPU time per request with nginx and HAProxy, `idle` measures memory per idle connection;
+//! `sim` compares choices of endpoints in a simulator (`docs/benchmarks.md`). The method and what can be held against it: `docs/guide/overhead.md`.
 
 mod case;
 mod cli;
@@ -12,6 +12,7 @@ mod overhead;
 mod report;
 mod rig;
 mod rounds;
+mod sim;
 
 use std::process::ExitCode;
 
