@@ -51,6 +51,8 @@ pub struct Rules {
     pub handicap: Nanos,
     /// How much work a client may be ahead of its share before it stands back.
     pub slack: Nanos,
+    /// Up to this predicted work an entry is small: it may be served where others find no room, see [`Fit::OnlySmall`].
+    pub small: Nanos,
 }
 
 /// What is known of an exchange that wants to wait.
@@ -81,7 +83,9 @@ pub struct Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     key: u64,
+    /// No two have the same, so what comes after it orders nothing.
     number: u64,
+    small: bool,
 }
 
 /// What somebody says who is asked to take what is free.
@@ -91,6 +95,8 @@ pub enum Fit<R> {
     Takes(R),
     /// Not this one; the next in order may.
     NotThis,
+    /// Nothing is free for this one, nor for any other that is not small: ask the small ones.
+    OnlySmall,
     /// Nothing is free for anybody: stop asking.
     Nothing,
 }
@@ -116,8 +122,8 @@ pub struct Queue<T> {
     /// The work that a client within its share has been handed.
     virtual_time: u64,
     accounts: BTreeMap<Client, Account<T>>,
-    /// The first place of each client within its share.
-    open: BTreeSet<(Place, Client)>,
+    /// The first place of each client within its share: among its large entries, and among its small ones.
+    open: [BTreeSet<(Place, Client)>; 2],
     /// Clients that wait but are ahead of their share.
     ahead: BTreeSet<(u64, Client)>,
     /// Clients that do not wait but are ahead of virtual time.
@@ -130,7 +136,8 @@ pub struct Queue<T> {
 struct Account<T> {
     /// The work it has been handed, as virtual time counts it.
     tag: u64,
-    waiting: BTreeMap<Place, Waiting<T>>,
+    /// Large entries, and small ones.
+    waiting: [BTreeMap<Place, Waiting<T>>; 2],
 }
 
 #[derive(Debug)]
@@ -166,7 +173,7 @@ impl<T> Queue<T> {
             clients: 0,
             virtual_time: 0,
             accounts: BTreeMap::new(),
-            open: BTreeSet::new(),
+            open: [const { BTreeSet::new() }; 2],
             ahead: BTreeSet::new(),
             idle: BTreeSet::new(),
             deadlines: BTreeMap::new(),
@@ -200,6 +207,7 @@ impl<T> Queue<T> {
             account
                 .waiting
                 .iter()
+                .flatten()
                 .map(move |(&place, it)| (Ticket { place, client, deadline: it.deadline, class: it.class }, &it.value))
         })
     }
@@ -219,7 +227,8 @@ impl<T> Queue<T> {
                 _ => return Err(value),
             }
         }
-        let place = Place { key: self.rules.key(entry), number: self.number };
+        let small = entry.work <= self.rules.small;
+        let place = Place { key: self.rules.key(entry), number: self.number, small };
         self.number += 1;
         let Entry { client, deadline, class, .. } = *entry;
         let waiting = Waiting { value, work: self.rules.believe(entry.work), deadline, class };
@@ -232,10 +241,16 @@ impl<T> Queue<T> {
     pub fn take<R>(&mut self, mut fit: impl FnMut(&mut T) -> Fit<R>) -> Option<(T, R)> {
         let mut passed = Vec::new();
         let mut taken = None;
-        while let Some((place, client)) = self.first() {
-            let Some(waiting) = self.accounts.get_mut(&client).and_then(|it| it.waiting.get_mut(&place)) else { break };
+        let mut only_small = false;
+        while let Some((place, client)) = self.first(only_small) {
+            let Some(waiting) = self.accounts.get_mut(&client).and_then(|it| it.lane(place).get_mut(&place)) else {
+                break;
+            };
             match fit(&mut waiting.value) {
                 Fit::Nothing => break,
+                // From a small one it would be asked again and again.
+                Fit::OnlySmall if only_small || place.small => break,
+                Fit::OnlySmall => only_small = true,
                 // Out of the way of the next one, and back again below.
                 Fit::NotThis => passed.extend(self.pull(client, place).map(|waiting| (client, place, waiting))),
                 Fit::Takes(result) => {
@@ -280,31 +295,31 @@ impl<T> Queue<T> {
         let (charged, real) = (self.rules.believe(predicted), real.0.max(self.rules.least.0));
         self.hide(client);
         let now = self.virtual_time;
-        let account = self.accounts.entry(client).or_insert_with(|| Account { tag: now, waiting: BTreeMap::new() });
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(now));
         account.tag = account.tag.saturating_add(real).saturating_sub(charged);
         self.show(client);
     }
 
     /// The first in order: of the clients within their share, or, if there is none, of the one least ahead of it.
-    fn first(&self) -> Option<(Place, Client)> {
-        self.open.first().copied().or_else(|| {
-            let &(_, client) = self.ahead.first()?;
-            Some((*self.accounts.get(&client)?.waiting.first_key_value()?.0, client))
+    fn first(&self, only_small: bool) -> Option<(Place, Client)> {
+        let [large, small] = [0, 1].map(|lane| self.open[lane].first().filter(|_| lane == 1 || !only_small));
+        large.into_iter().chain(small).min().copied().or_else(|| {
+            self.ahead.iter().find_map(|&(_, client)| Some((self.accounts.get(&client)?.first(only_small)?, client)))
         })
     }
 
     /// Charges a client for work that it was handed while it and the others wait.
     fn charge(&mut self, client: Client, work: u64) {
-        let waits = self.accounts.get(&client).is_some_and(|account| !account.waiting.is_empty());
+        let waits = self.accounts.get(&client).is_some_and(Account::waits);
         let sharing = self.clients + u64::from(!waits);
         self.hide(client);
         let before = self.virtual_time;
-        let account = self.accounts.entry(client).or_insert_with(|| Account { tag: before, waiting: BTreeMap::new() });
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(before));
         account.tag = account.tag.saturating_add(work);
         self.virtual_time = before.saturating_add(work / sharing);
         self.show(client);
         // Nobody within its share: the one least ahead is.
-        if let (None, Some(&(tag, _))) = (self.open.first(), self.ahead.first()) {
+        if let (true, Some(&(tag, _))) = (self.open.iter().all(BTreeSet::is_empty), self.ahead.first()) {
             self.virtual_time = self.virtual_time.max(tag.saturating_sub(self.rules.slack.0));
         }
         while let Some(&(_, client)) = self.ahead.first().filter(|(tag, _)| self.is_open(*tag)) {
@@ -334,13 +349,13 @@ impl<T> Queue<T> {
         self.deadlines.insert((waiting.deadline, place.number), (place, client));
         self.classes.insert((waiting.class, place.number), (place, client));
         let now = self.virtual_time;
-        let account = self.accounts.entry(client).or_insert_with(|| Account { tag: now, waiting: BTreeMap::new() });
-        if account.waiting.is_empty() {
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(now));
+        if !account.waits() {
             // While it did not wait it gained no claim on what the others were handed.
             account.tag = account.tag.max(now);
             self.clients += 1;
         }
-        account.waiting.insert(place, waiting);
+        account.lane(place).insert(place, waiting);
         self.length += 1;
         self.show(client);
     }
@@ -348,8 +363,8 @@ impl<T> Queue<T> {
     fn pull(&mut self, client: Client, place: Place) -> Option<Waiting<T>> {
         self.hide(client);
         let pulled = self.accounts.get_mut(&client).and_then(|account| {
-            let waiting = account.waiting.remove(&place)?;
-            Some((waiting, account.waiting.is_empty()))
+            let waiting = account.lane(place).remove(&place)?;
+            Some((waiting, !account.waits()))
         });
         self.show(client);
         let (waiting, was_last) = pulled?;
@@ -363,21 +378,50 @@ impl<T> Queue<T> {
     /// Takes a client out of the indices, before its account changes.
     fn hide(&mut self, client: Client) {
         let Some(account) = self.accounts.get(&client) else { return };
-        if let Some((&first, _)) = account.waiting.first_key_value() {
-            self.open.remove(&(first, client));
+        for (open, waiting) in self.open.iter_mut().zip(&account.waiting) {
+            if let Some((&first, _)) = waiting.first_key_value() {
+                open.remove(&(first, client));
+            }
         }
         self.ahead.remove(&(account.tag, client));
         self.idle.remove(&(account.tag, client));
     }
 
-    /// Puts a client into the index where it belongs now, or forgets it.
+    /// Puts a client into the indices where it belongs now, or forgets it.
     fn show(&mut self, client: Client) {
         let Some(account) = self.accounts.get(&client) else { return };
-        match account.waiting.first_key_value() {
-            Some((&first, _)) if self.is_open(account.tag) => self.open.insert((first, client)),
-            Some(_) => self.ahead.insert((account.tag, client)),
-            None if account.tag > self.virtual_time => self.idle.insert((account.tag, client)),
-            None => self.accounts.remove(&client).is_some(),
-        };
+        if !account.waits() {
+            if account.tag > self.virtual_time {
+                self.idle.insert((account.tag, client));
+            } else {
+                self.accounts.remove(&client);
+            }
+        } else if self.is_open(account.tag) {
+            for (open, waiting) in self.open.iter_mut().zip(&account.waiting) {
+                open.extend(waiting.first_key_value().map(|(&first, _)| (first, client)));
+            }
+        } else {
+            self.ahead.insert((account.tag, client));
+        }
+    }
+}
+
+impl<T> Account<T> {
+    const fn new(tag: u64) -> Self {
+        Self { tag, waiting: [const { BTreeMap::new() }; 2] }
+    }
+
+    /// Those among which this place is.
+    fn lane(&mut self, place: Place) -> &mut BTreeMap<Place, Waiting<T>> {
+        &mut self.waiting[usize::from(place.small)]
+    }
+
+    fn waits(&self) -> bool {
+        self.waiting.iter().any(|lane| !lane.is_empty())
+    }
+
+    fn first(&self, only_small: bool) -> Option<Place> {
+        let lanes = self.waiting.iter().skip(usize::from(only_small));
+        lanes.filter_map(|lane| Some(*lane.first_key_value()?.0)).min()
     }
 }

@@ -111,8 +111,9 @@ fn queued(count: u16) -> Arc<Pool> {
         least: millis(1),
         handicap: millis(500),
         slack: millis(200),
+        small: millis(100),
     };
-    let rules = QueueRules { capacity: NonZeroU32::MIN, timeout: Millis::from_secs(3600), order };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
     let permits = Arc::new(Permits::new(rules, Clock::start()));
     let parts = parts(Policy::LeastConnections, count);
     Pool::queued(parts, permits).map_or_else(|error| unreachable!("{error}"), Arc::new)

@@ -27,6 +27,9 @@ use crate::{Clock, Lease, Live, Member, Millis, Moment, Pool};
 pub struct QueueRules {
     /// The permits of an endpoint that does not say: how many exchanges it serves at once, usually its cores.
     pub capacity: NonZeroU32,
+    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]): a small one beside large
+    /// ones costs them little, and must not wait for one of them to end.
+    pub extra: u32,
     /// The longest an exchange waits at a stretch.
     pub timeout: Millis,
     /// Their order, and how many may wait.
@@ -134,6 +137,7 @@ struct Waiter {
     seat: Arc<Seat>,
     key: Option<KeyHash>,
     tried: Tried,
+    small: bool,
 }
 
 /// How fast permits come back while exchanges wait.
@@ -260,8 +264,9 @@ impl State {
         after: &mut After,
     ) -> (Answer, Option<Arc<Seat>>) {
         let slots = wish.tried.slots(pool);
+        let small = wish.work <= self.rules.order.small;
         if self.queue.is_empty()
-            && let Some(lease) = grant(&self.rules, pool, wish.now, wish.key, &slots)
+            && let Some(lease) = grant(&self.rules, pool, wish.now, wish.key, &slots, small)
         {
             return (Answer::Served(lease), None);
         }
@@ -282,7 +287,7 @@ impl State {
             deadline: Nanos(deadline.as_nanos()),
         };
         let seat = Arc::new(Seat::new());
-        let waiter = Waiter { seat: Arc::clone(&seat), key: wish.key, tried: wish.tried.clone() };
+        let waiter = Waiter { seat: Arc::clone(&seat), key: wish.key, tried: wish.tried.clone(), small };
         match self.queue.push(&entry, waiter) {
             Err(_) => (Answer::Refused(Unserved::Full { retry_after: self.retry_after() }), None),
             Ok(pushed) => {
@@ -307,13 +312,16 @@ impl State {
         let Some(pool) = self.held.clone() else { return };
         loop {
             let rules = self.rules;
-            let taken =
-                self.queue.take(|waiter| match grant(&rules, &pool, now, waiter.key, &waiter.tried.slots(&pool)) {
+            let taken = self.queue.take(|waiter| {
+                let tried = waiter.tried.slots(&pool);
+                match grant(&rules, &pool, now, waiter.key, &tried, waiter.small) {
                     Some(lease) => Fit::Takes(lease),
-                    // Whoever tried nothing can go anywhere: if it cannot, nobody can.
-                    None if waiter.tried.0.is_empty() => Fit::Nothing,
-                    None => Fit::NotThis,
-                });
+                    None if !waiter.tried.0.is_empty() => Fit::NotThis,
+                    // Whoever tried nothing can go anywhere: if it cannot, nobody of its size can.
+                    None if !waiter.small && rules.extra > 0 => Fit::OnlySmall,
+                    None => Fit::Nothing,
+                }
+            });
             let Some((waiter, lease)) = taken else { break };
             after.wakers.extend(waiter.seat.give(Ok(lease)));
         }
@@ -347,10 +355,18 @@ impl State {
 }
 
 /// A lease with a permit, on an endpoint of the policy's choice among those that have one left. Only under the lock.
-fn grant(rules: &QueueRules, pool: &Arc<Pool>, now: Moment, key: Option<KeyHash>, tried: &[Slot]) -> Option<Lease> {
+fn grant(
+    rules: &QueueRules,
+    pool: &Arc<Pool>,
+    now: Moment,
+    key: Option<KeyHash>,
+    tried: &[Slot],
+    small: bool,
+) -> Option<Lease> {
+    let extra = if small { rules.extra } else { 0 };
     let has_room = |member: &Member| {
         let capacity = member.capacity.unwrap_or(rules.capacity);
-        member.live.permits() < member.live.lowered(capacity, now).get()
+        member.live.permits() < member.live.lowered(capacity, now).get().saturating_add(extra)
     };
     pool.lease_where(now, key, tried, has_room).map(Lease::with_permit)
 }

@@ -169,8 +169,9 @@ fn queued(max: usize) -> Arc<Pool> {
         least: millis(1),
         handicap: millis(1),
         slack: millis(1),
+        small: millis(100),
     };
-    let rules = QueueRules { capacity: NonZeroU32::MIN, timeout: Millis::from_secs(3600), order };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&probed()));
     let member =
@@ -187,7 +188,7 @@ fn queued(max: usize) -> Arc<Pool> {
 }
 
 fn probed() -> HealthRules {
-    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
+    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), extra: 0, timeout: Millis::from_secs(1) };
     HealthRules { probe: Some(probe), ..rules(1) }
 }
 

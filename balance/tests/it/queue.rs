@@ -15,6 +15,7 @@ fn rules(factor: u16) -> Rules {
         least: millis(1),
         handicap: millis(500),
         slack: millis(200),
+        small: millis(100),
     }
 }
 
@@ -311,6 +312,34 @@ fn nothing_free_asks_one_and_leaves_all_in_order() {
     });
     assert_eq!((taken, asked), (None, vec![0]));
     assert_eq!(std::iter::from_fn(|| next(&mut queue)).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+proptest! {
+    #[test]
+    fn room_for_small_ones_only_goes_to_the_first_of_them_and_the_rest_keep_their_order(
+        entries in prop::collection::vec(any_entry(3), 1..60),
+    ) {
+        // Without shares, which would reorder what is left.
+        let rules = Rules { slack: Nanos(u64::MAX), ..rules(5) };
+        let mut queue = Queue::new(rules);
+        let mut list: Vec<(u64, usize, bool)> = Vec::new();
+        for (number, entry) in entries.iter().enumerate() {
+            let small = entry.work <= rules.small;
+            prop_assert!(queue.push(entry, (number, small)).is_ok());
+            list.push((key(entry, &rules), number, small));
+        }
+        list.sort_unstable();
+        loop {
+            let taken = queue.take(|&mut (_, small)| if small { Fit::Takes(()) } else { Fit::OnlySmall });
+            let Some(first) = list.iter().position(|it| it.2) else {
+                prop_assert!(taken.is_none());
+                break;
+            };
+            prop_assert_eq!(taken.map(|it| it.0.0), Some(list.remove(first).1));
+        }
+        let rest: Vec<usize> = std::iter::from_fn(|| next(&mut queue)).map(|it| it.0).collect();
+        prop_assert_eq!(rest, list.iter().map(|it| it.1).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Numbers that look random and are the same for the same seed, on every machine and in every version.
 //!
-//! Source: SplitMix64 (Steele, Lea, Flood 2014). Not a library, because those may change their streams.
+//! Source: `SplitMix64` (Steele, Lea, Flood 2014). Not a library, because those may change their streams.
 
 /// A stream of numbers.
 #[derive(Clone, Debug)]

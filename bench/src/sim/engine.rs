@@ -20,7 +20,15 @@ pub(crate) enum Choice {
     /// At once, to the endpoint with the least predicted work on it.
     LeastWork,
     /// By a policy among those with a permit left; else the job waits in the proxy.
-    Permits { policy: Policy, per_core: f64, rules: Rules, classes: bool, timeout: Option<u64> },
+    Permits {
+        policy: Policy,
+        per_core: f64,
+        rules: Rules,
+        classes: bool,
+        timeout: Option<u64>,
+        /// Small ones beyond the permits, per endpoint.
+        extra: u32,
+    },
 }
 
 /// The endpoints and what happens to them.
@@ -162,7 +170,8 @@ impl<'a> Engine<'a> {
         let Job { arrival, predicted, .. } = self.jobs[job];
         let proxy = &mut self.proxies[at];
         let free = proxy.queue.as_ref().is_none_or(Queue::is_empty);
-        if free && let Some(slot) = pick(proxy, &self.up, self.capacity, self.choice) {
+        let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
+        if free && let Some(slot) = pick(proxy, &self.up, capacity, self.choice) {
             return self.begin(now, at, job, slot);
         }
         let Choice::Permits { classes, timeout, .. } = self.choice else { return };
@@ -188,9 +197,12 @@ impl<'a> Engine<'a> {
             let proxy = &mut self.proxies[at];
             let Some(mut queue) = proxy.queue.take() else { return };
             while queue.expire(Nanos(now)).is_some() {}
-            let taken = queue.take(|_| match pick(proxy, &self.up, self.capacity, self.choice) {
-                Some(slot) => Fit::Takes(slot),
-                None => Fit::Nothing,
+            let taken = queue.take(|&mut job| {
+                let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
+                match pick(proxy, &self.up, capacity, self.choice) {
+                    Some(slot) => Fit::Takes(slot),
+                    None => Fit::OnlySmall,
+                }
             });
             proxy.queue = Some(queue);
             let Some((job, slot)) = taken else { return };
@@ -264,6 +276,14 @@ impl<'a> Engine<'a> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few")]
 fn permits(site: &Site, per_core: f64) -> u32 {
     (f64::from(site.cores) * per_core / site.proxies as f64).ceil().max(1.0) as u32
+}
+
+/// How many an endpoint may serve for this job to be one of them.
+const fn capacity_for(choice: &Choice, capacity: u32, job: &Job) -> u32 {
+    match choice {
+        Choice::Permits { extra, rules, .. } if job.predicted <= rules.small.0 => capacity + *extra,
+        _ => capacity,
+    }
 }
 
 fn pick(proxy: &mut Proxy, up: &[bool], capacity: u32, choice: &Choice) -> Option<Slot> {

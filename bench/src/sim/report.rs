@@ -28,7 +28,7 @@ impl Table {
     /// Adds it to both forms. Writing to a `String` cannot fail.
     pub(super) fn write(&self, tables: &mut Tables) {
         let Tables { text, csv } = tables;
-        let _ = writeln!(text, "{}\n", self.title);
+        writeln!(text, "{}\n", self.title).ok();
         text.push_str(
             "| choice               |   p50 |   p95 |    p99 |  p99.9 |  mean | slowdown | small p99 | refused |  done | max share |  Jain |\n\
              |----------------------|------:|------:|-------:|-------:|------:|---------:|----------:|--------:|------:|----------:|------:|\n",
@@ -36,15 +36,15 @@ impl Table {
         for Row { name, figures } in &self.rows {
             let Figures { p50, p95, p99, p999, mean, slowdown, small, refused, done, most, jain } = figures;
             let (lost, kept) = (refused * 100.0, done * 100.0);
-            let _ = writeln!(
+            writeln!(
                 text,
                 "| {name:<20} | {p50:>5.3} | {p95:>5.2} | {p99:>6.2} | {p999:>6.2} | {mean:>5.3} | {slowdown:>8.2} | {small:>9.3} | {lost:>5.2} % | {kept:>3.0} % | {most:>9.3} | {jain:>5.3} |"
-            );
+            ).ok();
             let Self { scenario, load, proxies, .. } = self;
-            let _ = writeln!(
+            writeln!(
                 csv,
                 "{scenario},{load},{proxies},\"{name}\",{p50},{p95},{p99},{p999},{mean},{slowdown},{small},{refused},{done},{most},{jain}"
-            );
+            ).ok();
         }
         text.push('\n');
     }

@@ -49,29 +49,31 @@ fn moved(before: &[usize], after: &[usize]) -> f64 {
 
 fn peak(homes: &[usize], count: usize) -> f64 {
     let mut hits = vec![0_u32; count];
-    homes.iter().for_each(|&home| hits[home] += 1);
+    for &home in homes {
+        hits[home] += 1;
+    }
     f64::from(hits.iter().copied().max().unwrap_or(0)) * count as f64 / f64::from(KEYS)
 }
 
 /// Both tables.
 pub(crate) fn table() -> String {
     let mut text = format!("keys moved when a fourth endpoint joins three, of {KEYS}\n\n");
-    let _ = writeln!(text, "| choice         | moved   |\n|----------------|--------:|");
+    writeln!(text, "| choice         | moved   |\n|----------------|--------:|").ok();
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
-    let _ = writeln!(text, "| hash mod N     | {:>7} |", percent(moved(&modulo(3), &modulo(4))));
+    writeln!(text, "| hash mod N     | {:>7} |", percent(moved(&modulo(3), &modulo(4)))).ok();
     for virtual_nodes in [1, 10, 160, 1000] {
         let share = moved(&homes(ring(virtual_nodes), 3), &homes(ring(virtual_nodes), 4));
-        let _ = writeln!(text, "| ring, {virtual_nodes:>4} each | {:>7} |", percent(share));
+        writeln!(text, "| ring, {virtual_nodes:>4} each | {:>7} |", percent(share)).ok();
     }
-    let _ = writeln!(text, "| the least      | {:>7} |", percent(0.25));
-    let _ = writeln!(text, "\nbusiest endpoint by the mean, by places of each on the ring\n");
+    writeln!(text, "| the least      | {:>7} |", percent(0.25)).ok();
+    writeln!(text, "\nbusiest endpoint by the mean, by places of each on the ring\n").ok();
     let counts = [3_u16, 4, 8, 16, 64];
-    let _ = writeln!(text, "| places | {} |", counts.map(|count| format!("{count:>3} endpoints")).join(" | "));
-    let _ = writeln!(text, "|-------:|{}", counts.map(|_| "--------------:|").concat());
+    writeln!(text, "| places | {} |", counts.map(|count| format!("{count:>3} endpoints")).join(" | ")).ok();
+    writeln!(text, "|-------:|{}", counts.map(|_| "--------------:|").concat()).ok();
     for virtual_nodes in [1, 10, 40, 160, 500, 1000] {
         let peaks =
             counts.map(|count| format!("{:>13.2}", peak(&homes(ring(virtual_nodes), count), usize::from(count))));
-        let _ = writeln!(text, "| {virtual_nodes:>6} | {} |", peaks.join(" | "));
+        writeln!(text, "| {virtual_nodes:>6} | {} |", peaks.join(" | ")).ok();
     }
     text
 }

@@ -89,14 +89,12 @@ impl Scenario {
         }
         let row =
             |((name, _), runs): (&(&'static str, Choice), &Vec<Figures>)| Row { name, figures: Figures::median(runs) };
-        let mut title = format!("{}: {} endpoints of {} cores", self.name(), site.speeds.len(), site.cores);
-        match &options.trace {
-            Some(path) => title.push_str(&format!(", {}", path.display())),
-            None => title.push_str(&format!(", load {load} %, {} runs of {} s", options.seeds, options.seconds)),
-        }
-        if proxies > 1 {
-            title.push_str(&format!(", {proxies} proxies"));
-        }
+        let of = match &options.trace {
+            Some(path) => format!(", {}", path.display()),
+            None => format!(", load {load} %, {} runs of {} s", options.seeds, options.seconds),
+        };
+        let by = if proxies > 1 { format!(", {proxies} proxies") } else { String::new() };
+        let title = format!("{}: {} endpoints of {} cores{of}{by}", self.name(), site.speeds.len(), site.cores);
         let scenario = self.name();
         Ok(Table { scenario, load, proxies, title, rows: contenders.iter().zip(&figures).map(row).collect() })
     }
@@ -137,29 +135,35 @@ impl Scenario {
 
     fn contenders(self, options: &Options, load: u16) -> Vec<(&'static str, Choice)> {
         let timeout = (load > 100).then_some(TIMEOUT);
-        let permits = |factor, per_core, classes| Choice::Permits {
+        let permits = |factor, per_core, classes, extra| Choice::Permits {
             policy: Policy::LeastConnections,
             per_core,
             rules: rules(factor, classes),
             classes,
             timeout,
+            extra,
         };
+        let smallest = |per_core, extra| permits(options.factor, per_core, false, extra);
         if self == Self::Capacity {
             return vec![
-                ("1 permit per core", permits(options.factor, 1.0, false)),
-                ("1.5 permits per core", permits(options.factor, 1.5, false)),
-                ("2 permits per core", permits(options.factor, 2.0, false)),
-                ("3 permits per core", permits(options.factor, 3.0, false)),
                 ("least connections", Choice::Policy(Policy::LeastConnections)),
+                ("1 permit per core", smallest(1.0, 0)),
+                ("1.5 permits per core", smallest(1.5, 0)),
+                ("2 permits per core", smallest(2.0, 0)),
+                ("3 permits per core", smallest(3.0, 0)),
+                ("1, and 1 small extra", smallest(1.0, 1)),
+                ("1, and 2 small extra", smallest(1.0, 2)),
+                ("1, and 4 small extra", smallest(1.0, 4)),
             ];
         }
         vec![
             ("round robin", Choice::Policy(Policy::RoundRobin)),
             ("least connections", Choice::Policy(Policy::LeastConnections)),
             ("least work", Choice::LeastWork),
-            ("permits, fifo", permits(0, 1.0, false)),
-            ("permits, classes", permits(0, 1.0, true)),
-            ("permits, smallest", permits(options.factor, 1.0, false)),
+            ("permits, fifo", permits(0, 1.0, false, 0)),
+            ("permits, classes", permits(0, 1.0, true, 0)),
+            ("permits, smallest", smallest(1.0, 0)),
+            ("the same, +1 small", smallest(1.0, 1)),
         ]
     }
 }
@@ -173,13 +177,14 @@ pub(super) const fn rules(factor: u16, classes: bool) -> Rules {
         least: Nanos::from_millis(1),
         handicap: Nanos(if classes { 1_000_000 * SECOND } else { 0 }),
         slack: Nanos::from_millis(200),
+        small: Nanos::from_millis(100),
     }
 }
 
 /// A run of smallest-first and one of least connections over the same jobs.
-pub(super) fn duel(jobs: &[Job], site: &Site, factor: u16, timeout: Option<u64>) -> Figures {
+pub(super) fn duel(jobs: &[Job], site: &Site, factor: u16, extra: u32, timeout: Option<u64>) -> Figures {
     let policy = Policy::LeastConnections;
-    let choice = Choice::Permits { policy, per_core: 1.0, rules: rules(factor, false), classes: false, timeout };
+    let choice = Choice::Permits { policy, per_core: 1.0, rules: rules(factor, false), classes: false, timeout, extra };
     Figures::of(jobs, &engine::run(jobs, site, &choice))
 }
 

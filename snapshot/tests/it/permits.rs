@@ -17,12 +17,20 @@ use crate::support::{at_millis, at_secs, eject, parts, probed, rules};
 
 fn order() -> Rules {
     let millis = Nanos::from_millis;
-    Rules { max: 100, factor: 10, believed: millis(2000), least: millis(1), handicap: millis(500), slack: millis(200) }
+    Rules {
+        max: 100,
+        factor: 10,
+        believed: millis(2000),
+        least: millis(1),
+        handicap: millis(500),
+        slack: millis(200),
+        small: millis(100),
+    }
 }
 
 fn permits(capacity: u32, order: Rules) -> Arc<Permits> {
     let capacity = NonZeroU32::new(capacity).unwrap();
-    let rules = QueueRules { capacity, timeout: Millis::from_secs(5), order };
+    let rules = QueueRules { capacity, extra: 0, timeout: Millis::from_secs(5), order };
     Arc::new(Permits::new(rules, Clock::start()))
 }
 
@@ -241,6 +249,7 @@ fn a_capacity_that_grows_serves_those_who_wait_and_one_that_shrinks_takes_nothin
     let (mut second, mut third) = (waiting(ask(&pool)), waiting(ask(&pool)));
     let sized = |capacity| QueueRules {
         capacity: NonZeroU32::new(capacity).unwrap(),
+        extra: 0,
         timeout: Millis::from_secs(5),
         order: order(),
     };
@@ -357,6 +366,24 @@ fn lease_at(pool: &Pool, address: std::net::SocketAddr) -> weir_balance::Slot {
 }
 
 #[test]
+fn a_small_one_is_served_beside_large_ones_and_a_large_one_waits() {
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), order: order() };
+    let permits = Arc::new(Permits::new(rules, Clock::start()));
+    let pool = queued(parts(1, crate::support::rules()), &permits);
+    let first = lease(ask_for(&pool, 1100));
+    let mut large = waiting(ask_for(&pool, 1100));
+    let small = lease(ask_for(&pool, 50));
+    let mut second = waiting(ask_for(&pool, 50));
+    drop(first);
+    let second = outcome(&mut second).unwrap().unwrap();
+    assert!(outcome(&mut large).is_none(), "two small ones are there");
+    drop(small);
+    assert!(outcome(&mut large).is_none(), "one is there still");
+    drop(second);
+    assert!(outcome(&mut large).unwrap().is_ok());
+}
+
+#[test]
 fn an_endpoint_that_says_it_is_busy_gets_fewer_for_a_while_and_never_none() {
     let pool = pool(1, 3);
     let leases: Vec<_> = (0..3).map(|_| lease(ask(&pool))).collect();
@@ -383,7 +410,7 @@ fn a_service_without_a_queue_answers_as_it_leases() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_too_long_is_told_so_and_is_out_of_the_queue() {
     let clock = Clock::start();
-    let rules = QueueRules { capacity: NonZeroU32::MIN, timeout: Millis::from_secs(5), order: order() };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), order: order() };
     let permits = Arc::new(Permits::new(rules, clock));
     let pool = queued(parts(1, crate::support::rules()), &permits);
     let tried = Tried::default();
@@ -404,8 +431,12 @@ async fn who_waits_too_long_is_told_so_and_is_out_of_the_queue() {
 #[tokio::test(start_paused = true)]
 async fn the_time_to_come_back_is_that_of_the_queue_at_its_pace() {
     let clock = Clock::start();
-    let rules =
-        QueueRules { capacity: NonZeroU32::MIN, timeout: Millis::from_secs(60), order: Rules { max: 20, ..order() } };
+    let rules = QueueRules {
+        capacity: NonZeroU32::MIN,
+        extra: 0,
+        timeout: Millis::from_secs(60),
+        order: Rules { max: 20, ..order() },
+    };
     let permits = Arc::new(Permits::new(rules, clock));
     let pool = queued(parts(1, crate::support::rules()), &permits);
     let tried = Tried::default();
@@ -455,10 +486,11 @@ proptest! {
     fn no_permit_leaks_nor_is_granted_twice_and_nobody_waits_who_could_be_served(
         steps in prop::collection::vec(any_step(), 0..150),
         try_all in any::<bool>(),
+        extra in 0_u32..3,
     ) {
         let sized = |capacity| QueueRules {
             capacity: NonZeroU32::new(capacity).unwrap(),
-            timeout: Millis::from_secs(3600),
+            extra, timeout: Millis::from_secs(3600),
             order: Rules { max: 20, ..order() },
         };
         let mut capacity = 2;
@@ -509,7 +541,7 @@ proptest! {
             for (member, most) in all.iter().zip(&mut most) {
                 let live = &member.live;
                 // A capacity that shrank takes nothing back: until permits have come back the old bound holds.
-                *most = live.permits().min(*most).max(capacity);
+                *most = live.permits().min(*most).max(capacity + extra);
                 prop_assert!(live.permits() <= *most);
                 prop_assert_eq!(live.permits(), live.in_flight());
             }
