@@ -91,7 +91,7 @@ impl Scenario {
             |((name, _), runs): (&(&'static str, Choice), &Vec<Figures>)| Row { name, figures: Figures::median(runs) };
         let of = match &options.trace {
             Some(path) => format!(", {}", path.display()),
-            None => format!(", load {load} %, {} runs of {} s", options.seeds, options.seconds),
+            None => format!(", load {load} %, {} runs of {} s", options.seeds, self.seconds(options)),
         };
         let by = if proxies > 1 { format!(", {proxies} proxies") } else { String::new() };
         let title = format!("{}: {} endpoints of {} cores{of}{by}", self.name(), site.speeds.len(), site.cores);
@@ -110,6 +110,11 @@ impl Scenario {
         Site { discipline: options.discipline, cores: options.cores, speeds, dead, proxies }
     }
 
+    /// A fleet sees in a hundredth of the time more than four endpoints do in all of it.
+    const fn seconds(self, options: &Options) -> u32 {
+        if matches!(self, Self::Fleet) { options.seconds.div_ceil(100) } else { options.seconds }
+    }
+
     const fn error(self) -> f64 {
         if matches!(self, Self::Error) { 0.5 } else { 0.0 }
     }
@@ -117,8 +122,6 @@ impl Scenario {
     fn recipe(self, options: &Options, site: &Site, load: u16, seed: u64) -> Recipe {
         // Of what can be done while one endpoint is dead, so that the others can do its share.
         let alive = if self == Self::Dead { site.speeds.iter().skip(1).sum() } else { site.speeds.iter().sum::<f64>() };
-        // As many jobs as four endpoints see.
-        let seconds = f64::from(options.seconds) * if self == Self::Fleet { 0.01 } else { 1.0 };
         Recipe {
             mix: if self == Self::Pareto { Mix::Pareto } else { Mix::Seed },
             shape: match self {
@@ -127,7 +130,7 @@ impl Scenario {
                 _ => Shape::Steady,
             },
             rate: alive * f64::from(site.cores) * f64::from(load) / 100.0,
-            seconds,
+            seconds: f64::from(self.seconds(options)),
             error: self.error(),
             seed,
         }
