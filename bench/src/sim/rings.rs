@@ -63,7 +63,7 @@ pub(crate) fn table() -> String {
     writeln!(text, "| hash mod N     | {:>7} |", percent(moved(&modulo(3), &modulo(4)))).ok();
     for virtual_nodes in [1, 10, 160, 1000] {
         let share = moved(&homes(ring(virtual_nodes), 3), &homes(ring(virtual_nodes), 4));
-        writeln!(text, "| ring, {virtual_nodes:>4} each | {:>7} |", percent(share)).ok();
+        writeln!(text, "| ring, {virtual_nodes:>4} pl. | {:>7} |", percent(share)).ok();
     }
     writeln!(text, "| the least      | {:>7} |", percent(0.25)).ok();
     writeln!(text, "\nbusiest endpoint by the mean, by places of each on the ring\n").ok();

@@ -9,7 +9,7 @@ use super::report::{Row, Table};
 use super::trace::{self, Job, Mix, Recipe, SECOND, Shape};
 
 /// The factor of smallest-first unless told otherwise; how it was chosen: `docs/benchmarks.md`.
-pub(crate) const FACTOR: u16 = 20;
+pub(crate) const FACTOR: u16 = 15;
 
 /// How long an exchange waits in a queue when more arrives than can be done.
 const TIMEOUT: u64 = 5 * SECOND;
