@@ -66,6 +66,7 @@ fn pool(service: &Service, lives: &mut Lives) -> Result<Arc<Pool>, AssembleError
         label: endpoint.address.to_string().into(),
         weight: endpoint.weight,
         drained: endpoint.drain,
+        capacity: None,
         live: lives.endpoint(&service.name, endpoint.address, &service.health),
     });
     let members = members.collect();

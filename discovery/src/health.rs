@@ -115,7 +115,8 @@ mod tests {
         let rules = HealthRules { failures, window, successes: 1, statuses: Vec::new(), probe: Some(probe) };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let live = Arc::new(Live::new(&rules));
-        let member = Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, live };
+        let member =
+            Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, capacity: None, live };
         let watched = Watched { service: "optimizers".into(), member, rules: Arc::new(rules) };
         let mut health = Health { clock: Clock::start(), tasks: JoinSet::new(), running: HashMap::new() };
         let broken = health.tasks.spawn(async { panic!("on purpose") });

@@ -92,6 +92,7 @@ mod tests {
             label: "127.0.0.1:1".into(),
             weight: Weight::ONE,
             drained: false,
+            capacity: None,
             live: Arc::new(Live::new(&rules)),
         };
         Watched { service: "optimizers".into(), member, rules: Arc::new(rules) }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use weir_balance::{Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Loads, Policy, Selector, Slot, Weight};
@@ -13,7 +14,7 @@ use crate::lease::{Hold, Lease};
 use crate::live::{Admission, Live};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-use crate::{HealthRules, Moment, WhenAllEjected};
+use crate::{Answer, HealthRules, Moment, Permits, WhenAllEjected, Wish};
 
 /// One endpoint of a pool.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Member {
     pub weight: Weight,
     /// Gets no new exchanges, by the operator's wish; outlasts every verdict.
     pub drained: bool,
+    /// Exchanges that it wants at most at once, when it or the configuration says so.
+    pub capacity: Option<NonZeroU32>,
     /// The state that all snapshots share.
     pub live: Arc<Live>,
 }
@@ -56,6 +59,7 @@ pub struct Pool {
     health: Arc<HealthRules>,
     when_all_ejected: WhenAllEjected,
     turn: Arc<AtomicU64>,
+    permits: Option<Arc<Permits>>,
 }
 
 impl Pool {
@@ -68,7 +72,21 @@ impl Pool {
         let endpoints =
             members.iter().map(|member| Endpoint { identity: (&*member.label).into(), weight: member.weight });
         let selector = Selector::build(&policy, &Endpoints::new(endpoints.collect())?);
-        Ok(Self { service, policy, selector, members: members.into(), health, when_all_ejected, turn })
+        Ok(Self { service, policy, selector, members: members.into(), health, when_all_ejected, turn, permits: None })
+    }
+
+    /// The same for a service whose exchanges wait for permits: lease with [`Pool::ask`]. `permits` are shared by the
+    /// snapshots of the service, as `turn` is.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn queued(parts: PoolParts, permits: Arc<Permits>) -> Result<Self, EndpointsError> {
+        Self::new(parts).map(|pool| Self { permits: Some(permits), ..pool })
+    }
+
+    /// The permits of its endpoints, if the service has a queue.
+    pub fn permits(&self) -> Option<&Arc<Permits>> {
+        self.permits.as_ref()
     }
 
     /// The service's name.
@@ -118,9 +136,42 @@ impl Pool {
     ///
     /// Two picks at the same instant may both see the count before either raised it; every later one sees both.
     pub fn lease(self: &Arc<Self>, now: Moment, key: Option<KeyHash>, tried: &[Slot]) -> Option<Lease> {
+        self.lease_where(now, key, tried, |_| true)
+    }
+
+    /// A lease with a permit of its endpoint, or a place in the queue for one. A service without a queue answers as
+    /// [`Pool::lease`] does. The lease may be on an endpoint of a newer snapshot's pool: go on with [`Lease::pool`].
+    pub fn ask(self: &Arc<Self>, wish: &Wish<'_>) -> Answer {
+        if let Some(permits) = &self.permits {
+            return permits.ask(self, wish);
+        }
+        let lease = self.lease(wish.now, wish.key, &wish.tried.slots(self));
+        lease.map_or(Answer::Refused(crate::Unserved::NoEndpoint), Answer::Served)
+    }
+
+    /// Whether an endpoint would take this exchange, were no permit out.
+    pub(crate) fn might_serve(&self, now: Moment, tried: &[Slot]) -> bool {
+        let untried = |slot: &Slot| !tried.contains(slot);
+        let admitting = Admitting { pool: self, now, has_room: |_: &Member| true };
+        let last_resort = || {
+            self.when_all_ejected == WhenAllEjected::TryAll
+                && self.all_ejected()
+                && self.slots().filter(untried).any(|slot| !self.member(slot).drained)
+        };
+        self.slots().filter(untried).any(|slot| admitting.admits(slot)) || last_resort()
+    }
+
+    /// The same among those that have room.
+    pub(crate) fn lease_where(
+        self: &Arc<Self>,
+        now: Moment,
+        key: Option<KeyHash>,
+        tried: &[Slot],
+        has_room: impl Fn(&Member) -> bool,
+    ) -> Option<Lease> {
         // Relaxed, because only the number matters: each pick gets its own.
         let ask = Ask { turn: self.turn.fetch_add(1, Relaxed), key, tried };
-        let admitting = Admitting { pool: self, now };
+        let admitting = Admitting { pool: self, now, has_room: &has_room };
         // Goes round again only when another thread turned a verdict, or took a trial, since the pick.
         loop {
             if let Some(slot) = self.selector.pick(&ask, &admitting) {
@@ -131,7 +182,9 @@ impl Pool {
             }
             if self.all_ejected() {
                 let slot = match self.when_all_ejected {
-                    WhenAllEjected::TryAll => self.selector.pick(&ask, &Undrained { pool: self })?,
+                    WhenAllEjected::TryAll => {
+                        self.selector.pick(&ask, &Undrained { pool: self, has_room: &has_room })?
+                    }
                     WhenAllEjected::Refuse => return None,
                 };
                 return Some(Lease::new(Arc::clone(self), slot, Hold::LastResort));
@@ -152,7 +205,7 @@ impl Pool {
         }
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
         // `Endpoints::new` has seen to it that there are no more than a u16 counts.
         (0..u16::try_from(self.members.len()).unwrap_or(u16::MAX)).map(Slot::new)
     }
@@ -169,15 +222,18 @@ impl fmt::Debug for Pool {
 }
 
 /// Those that take an exchange in the ordinary way, or as a trial.
-struct Admitting<'a> {
+struct Admitting<'a, F> {
     pool: &'a Pool,
     now: Moment,
+    has_room: F,
 }
 
-impl Loads for Admitting<'_> {
+impl<F: Fn(&Member) -> bool> Loads for Admitting<'_, F> {
     fn admits(&self, slot: Slot) -> bool {
         let member = self.pool.member(slot);
-        !member.drained && !matches!(member.live.admission(self.now, &self.pool.health), Admission::Ejected)
+        !member.drained
+            && !matches!(member.live.admission(self.now, &self.pool.health), Admission::Ejected)
+            && (self.has_room)(member)
     }
 
     fn in_flight(&self, slot: Slot) -> u32 {
@@ -186,13 +242,15 @@ impl Loads for Admitting<'_> {
 }
 
 /// Those that may be tried when all are ejected.
-struct Undrained<'a> {
+struct Undrained<'a, F> {
     pool: &'a Pool,
+    has_room: F,
 }
 
-impl Loads for Undrained<'_> {
+impl<F: Fn(&Member) -> bool> Loads for Undrained<'_, F> {
     fn admits(&self, slot: Slot) -> bool {
-        !self.pool.member(slot).drained
+        let member = self.pool.member(slot);
+        !member.drained && (self.has_room)(member)
     }
 
     fn in_flight(&self, slot: Slot) -> u32 {

@@ -32,7 +32,7 @@ pub(crate) fn parts(count: u16, health: HealthRules) -> PoolParts {
     let member = |index: u16| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3001 + index));
         let live = Arc::new(Live::new(&health));
-        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, live }
+        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, capacity: None, live }
     };
     PoolParts {
         service: "optimizers".into(),
