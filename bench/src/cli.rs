@@ -71,6 +71,8 @@ enum Command {
     Hostile(HostileArgs),
     /// Latency under load: which choice of endpoints keeps photos waiting the least
     Peers(peers::Arguments),
+    /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
+    Sim(sim::Options),
     /// One contender of `kernel`, driven over standard input and output
     #[command(hide = true)]
     KernelChild {
@@ -112,8 +114,6 @@ struct HostileArgs {
     /// Write the result as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
-    Sim(sim::Options),
 }
 
 #[derive(Debug, Args)]

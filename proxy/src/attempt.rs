@@ -94,8 +94,9 @@ impl Attempt<'_> {
             (false, true) => Duration::MAX,
             (false, false) => FRESH,
         };
-        let pooled =
-            (!rested.is_zero()).then(|| plan.core.idle.take(self.lease.address(), self.timer.now(), rested)).flatten();
+        let pooled = (!rested.is_zero())
+            .then(|| plan.core.idle.take(self.lease.member().into(), self.timer.now(), rested))
+            .flatten();
         if let Some(connection) = pooled {
             plan.core.observe.connected(self.lease, "reused");
             if let Conversation::Ended(tried) = self.converse(connection, Origin::Pooled { may_resend }).await {
@@ -326,7 +327,8 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
                 up.respect_keepalive();
                 if let Some(stream) = up.reuse().await {
                     let idle = plan.route.settings.timeouts.idle.duration();
-                    plan.core.idle.put(lease.address(), Connection { stream, wire }, plan.core.clock.now(), idle);
+                    let whom = lease.member().into();
+                    plan.core.idle.put(whom, Connection { stream, wire }, plan.core.clock.now(), idle);
                 }
             }
             (if whole && reusable { After::Reuse } else { After::Linger }, false)

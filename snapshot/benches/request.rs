@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, Waker};
 
 use divan::{Bencher, black_box};
-use weir_balance::{Client, Nanos, Policy, Rules, Weight};
+use weir_balance::{Client, Nanos, Policy, Rules};
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Member, Millis, Moment, Permits, Pool,
     PoolParts, Publisher, QueueRules, RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts, Tried,
@@ -31,7 +31,7 @@ fn parts(policy: Policy, count: u16) -> PoolParts {
     let member = |index: u16| {
         let address = SocketAddr::from(([10, 0, 0, 1], 1 + index));
         let live = Arc::new(Live::new(&health));
-        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, capacity: None, live }
+        Member::new(address, live)
     };
     PoolParts {
         service: "optimizers".into(),

@@ -1,4 +1,4 @@
-//! What is known of one endpoint right now: exchanges in flight, and the verdict.
+//! What is known of one endpoint right now: exchanges in flight, the verdict, and whether it was ever seen to work.
 //!
 //! One per service and address, shared by every snapshot that lists the endpoint, so a reload forgets nothing.
 //! Cost: a pick reads one word of state and one count; a success of a healthy endpoint reads the state and no more.
@@ -20,6 +20,8 @@ const HEALTHY: u32 = 0;
 const EJECTED: u32 = 1;
 /// Ejected, and one trial exchange is out.
 const TRIAL: u32 = 2;
+/// Joined a fleet that serves, and its first probe is still out.
+const NEW: u32 = 3;
 
 /// The live state of one endpoint. Aligned to two cache lines, which x86 fetches as a pair, so that counting on one
 /// endpoint does not slow down the count of its neighbour.
@@ -30,7 +32,7 @@ pub struct Live {
     /// A phase, and above it a number that grows with every change of phase. The number is what a trial is held by:
     /// one that comes back late cannot be mistaken for the trial that is out then.
     state: AtomicU32,
-    /// The moment of the ejection or of the last failed trial, in nanoseconds.
+    /// The moment of the ejection or of the last failed trial, in nanoseconds; while new, until when that counts.
     waiting_since: AtomicU64,
     /// The truth that `state` mirrors; every turn of the verdict is made under this lock, hence reported once.
     verdict: Mutex<Verdict>,
@@ -52,6 +54,8 @@ pub(crate) struct Ticket(u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Admission {
     Healthy,
+    /// Nothing, while another endpoint can have it: the first probe is about to tell.
+    Unproven,
     /// Not before the compare-exchange of [`Live::take_trial`].
     TrialDue(Ticket),
     Ejected,
@@ -72,6 +76,15 @@ impl Live {
         }
     }
 
+    /// Idle, and new until the first probe has told, at the latest until `until`: exchanges go to others while there are
+    /// any. A failure meanwhile ejects at once, since nothing ever spoke for it. Only for services with probes.
+    pub fn unproven(rules: &HealthRules, until: Moment) -> Self {
+        let live = Self::new(rules);
+        live.waiting_since.store(until.as_nanos(), Relaxed);
+        live.state.store(NEW, Relaxed);
+        live
+    }
+
     /// Exchanges that hold a lease on it.
     pub fn in_flight(&self) -> u32 {
         // Relaxed, because the count is a hint: a stale read picks a busier endpoint, never a wrong one.
@@ -80,7 +93,11 @@ impl Live {
 
     /// Whether it is ejected; an ejected endpoint with a trial out is ejected still.
     pub fn is_ejected(&self) -> bool {
-        self.state.load(Relaxed) & PHASE != HEALTHY
+        matches!(self.state.load(Relaxed) & PHASE, EJECTED | TRIAL)
+    }
+
+    fn is_new(&self) -> bool {
+        self.state.load(Relaxed) & PHASE == NEW
     }
 
     /// When the verdict last turned; moment zero if it never did. Takes the lock: for status pages, not for requests.
@@ -96,10 +113,14 @@ impl Live {
     /// One failure, of a probe or of an exchange. The transition is given to exactly one caller.
     pub fn failed(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
         let transition = self.with(|verdict| {
-            let transition = verdict.failed(now, rules);
+            let new = self.is_new();
+            let unproven = new && now.as_nanos() < self.waiting_since.load(Relaxed);
+            let transition = if unproven { verdict.eject(now) } else { verdict.failed(now, rules) };
             if transition.is_some() {
                 self.waiting_since.store(now.as_nanos(), Relaxed);
                 self.turn_to(EJECTED);
+            } else if new {
+                self.turn_to(HEALTHY);
             }
             transition
         });
@@ -109,10 +130,14 @@ impl Live {
     /// One success, of a probe or of an exchange that was let through to find out. The transition is given to exactly
     /// one caller. Costs one load while healthy.
     pub fn succeeded(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
-        if !self.is_ejected() {
+        if self.state.load(Relaxed) & PHASE == HEALTHY {
             return None;
         }
         let transition = self.with(|verdict| {
+            if self.is_new() {
+                self.turn_to(HEALTHY);
+                return None;
+            }
             let transition = verdict.succeeded(now, rules);
             if transition.is_some() {
                 self.turn_to(HEALTHY);
@@ -128,6 +153,8 @@ impl Live {
         let state = self.state.load(Acquire);
         match state & PHASE {
             HEALTHY => Admission::Healthy,
+            NEW if now.as_nanos() >= self.waiting_since.load(Relaxed) => Admission::Healthy,
+            NEW => Admission::Unproven,
             EJECTED if rules.probe.is_none() => {
                 let waiting_since = Moment::from_nanos(self.waiting_since.load(Relaxed));
                 let due = now.since(waiting_since) >= rules.window.duration();

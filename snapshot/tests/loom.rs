@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
-use weir_balance::{Policy, Weight};
+use weir_balance::Policy;
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Clock, HealthRules, Lease, LeaseKind, Live, Member, Millis, Moment, Permits, Pool,
     PoolParts, Probe, ProbeKind, Publisher, QueueRules, Snapshot, Transition, Tried, Unserved, WhenAllEjected, Wish,
@@ -27,8 +27,7 @@ fn rules(failures: u16) -> HealthRules {
 fn pool(failures: u16, when_all_ejected: WhenAllEjected) -> Arc<Pool> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&rules(failures)));
-    let member =
-        Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, capacity: None, live };
+    let member = Member::new(address, live);
     let parts = PoolParts {
         service: "s".into(),
         policy: Policy::RoundRobin,
@@ -174,8 +173,7 @@ fn queued(max: usize) -> Arc<Pool> {
     let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&probed()));
-    let member =
-        Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, capacity: None, live };
+    let member = Member::new(address, live);
     let parts = PoolParts {
         service: "s".into(),
         policy: Policy::RoundRobin,

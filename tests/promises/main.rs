@@ -8,6 +8,7 @@ mod bodies;
 mod check;
 mod clients;
 mod demo;
+mod discovery;
 mod fleet;
 mod health;
 mod life;

@@ -93,6 +93,15 @@ impl<'a> Section<'a> {
         array.iter().filter_map(|value| Section::open(value, tables.name, tables.spec, sink).ok()).collect()
     }
 
+    /// As [`Section::tables`], but one table may stand alone, without brackets.
+    pub(crate) fn one_or_more(&self, tables: &Tables, sink: &mut Sink) -> Vec<Section<'a>> {
+        match self.value(tables.name) {
+            Some(value) if value.get_ref().is_array() => self.tables(tables, sink),
+            Some(value) => Section::open(value, tables.name, tables.spec, sink).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
     /// Each element of the list called `name`; `None` when there is no such key or it is no list (reported).
     pub(crate) fn items(&self, tables: &Tables, sink: &mut Sink) -> Option<Vec<Result<Item<'a>, Reported>>> {
         let value = self.value(tables.name)?;
