@@ -2,7 +2,7 @@
 //!
 //! In: a [`Policy`] and [`Endpoints`] once, then an [`Ask`] and [`Loads`] per exchange. Out: a [`Slot`].
 //! Everything that varies between two picks is an argument, so a logged pick can be replayed and a simulator runs the
-//! very code that the proxy runs.
+//! very code that the proxy runs. [`Queue`] orders those who wait for an endpoint to have room.
 //!
 //! ```
 //! use weir_balance::{Ask, Endpoint, Endpoints, Loads, Policy, Selector, Slot, Weight};
@@ -37,6 +37,7 @@ mod endpoint;
 mod fair;
 mod least_connections;
 mod policy;
+mod queue;
 mod ring;
 mod round_robin;
 mod selector;
@@ -45,4 +46,5 @@ mod weighted;
 pub use ask::{Ask, KeyHash, Loads, key_hash};
 pub use endpoint::{Endpoint, Endpoints, EndpointsError, Slot, Weight, WeightError};
 pub use policy::{Policy, VirtualNodes};
+pub use queue::{Client, Entry, Fit, Nanos, Pushed, Queue, Rules, Ticket};
 pub use selector::Selector;

@@ -4,6 +4,7 @@ mod budget;
 mod clock;
 mod lease;
 mod live;
+mod permits;
 mod pool;
 mod publish;
 mod route;
@@ -11,11 +12,13 @@ mod settings;
 mod sync;
 mod units;
 mod verdict;
+mod waiting;
 
 pub use budget::Budget;
 pub use clock::Clock;
 pub use lease::{Lease, LeaseKind};
 pub use live::Live;
+pub use permits::{Answer, Permits, QueueRules, Tried, Unserved, Wish};
 pub use pool::{Member, Pool, PoolParts, Tier};
 pub use publish::{Publisher, Reader, Snapshot};
 pub use route::{Route, RouteTable};
@@ -25,3 +28,4 @@ pub use settings::{
 };
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};
+pub use waiting::Waiting;

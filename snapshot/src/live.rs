@@ -5,12 +5,14 @@
 //! The lock is taken for a failure, and for a success while ejected: both are rare.
 //! How threads meet here is tried exhaustively in `tests/loom.rs`.
 
-use std::sync::PoisonError;
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::verdict::{Transition, Verdict};
-use crate::{HealthRules, Moment};
+use crate::{HealthRules, Moment, Permits};
 
 /// The two low bits of [`Live::state`].
 const PHASE: u32 = 0b11;
@@ -34,6 +36,14 @@ pub struct Live {
     waiting_since: AtomicU64,
     /// The truth that `state` mirrors; every turn of the verdict is made under this lock, hence reported once.
     verdict: Mutex<Verdict>,
+    /// Permits that leases hold. Changes only under the lock of the service's permits.
+    permits: AtomicU32,
+    /// What the capacity is lowered to until [`Live::lowered_until`].
+    lowered: AtomicU32,
+    /// In nanoseconds; the capacity is what it is from then on.
+    lowered_until: AtomicU64,
+    /// Who wants to know when the verdict turns.
+    permits_of: Mutex<Weak<Permits>>,
 }
 
 /// The right to one trial exchange: the state it was taken in.
@@ -59,6 +69,10 @@ impl Live {
             state: AtomicU32::new(HEALTHY),
             waiting_since: AtomicU64::new(0),
             verdict: Mutex::new(Verdict::new(rules)),
+            permits: AtomicU32::new(0),
+            lowered: AtomicU32::new(0),
+            lowered_until: AtomicU64::new(0),
+            permits_of: Mutex::new(Weak::new()),
         }
     }
 
@@ -98,7 +112,7 @@ impl Live {
 
     /// One failure, of a probe or of an exchange. The transition is given to exactly one caller.
     pub fn failed(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
-        self.with(|verdict| {
+        let transition = self.with(|verdict| {
             let new = self.is_new();
             let unproven = new && now.as_nanos() < self.waiting_since.load(Relaxed);
             let transition = if unproven { verdict.eject(now) } else { verdict.failed(now, rules) };
@@ -109,7 +123,8 @@ impl Live {
                 self.turn_to(HEALTHY);
             }
             transition
-        })
+        });
+        self.report(transition)
     }
 
     /// One success, of a probe or of an exchange that was let through to find out. The transition is given to exactly
@@ -118,7 +133,7 @@ impl Live {
         if self.state.load(Relaxed) & PHASE == HEALTHY {
             return None;
         }
-        self.with(|verdict| {
+        let transition = self.with(|verdict| {
             if self.is_new() {
                 self.turn_to(HEALTHY);
                 return None;
@@ -128,7 +143,8 @@ impl Live {
                 self.turn_to(HEALTHY);
             }
             transition
-        })
+        });
+        self.report(transition)
     }
 
     /// What the endpoint may be given now; trials only where no probe finds out instead.
@@ -174,6 +190,50 @@ impl Live {
 
     pub(crate) fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Permits that are out.
+    pub fn permits(&self) -> u32 {
+        // Relaxed, because whoever decides by it holds the lock under which it changes.
+        self.permits.load(Relaxed)
+    }
+
+    pub(crate) fn take_permit(&self) {
+        self.permits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn return_permit(&self) {
+        self.permits.fetch_sub(1, Relaxed);
+    }
+
+    /// Lowers the capacity for a while to one less than what is out now, at least one: where one is always let through,
+    /// exchanges find out when the endpoint is less busy, and those who wait are never stuck.
+    pub(crate) fn lower(&self, now: Moment, span: Duration) {
+        self.lowered.store(self.permits().saturating_sub(1).max(1), Relaxed);
+        self.lowered_until.fetch_max(now.after(span).as_nanos(), Relaxed);
+    }
+
+    /// The capacity as it is now.
+    pub(crate) fn lowered(&self, capacity: NonZeroU32, now: Moment) -> NonZeroU32 {
+        if now.as_nanos() >= self.lowered_until.load(Relaxed) {
+            return capacity;
+        }
+        NonZeroU32::new(self.lowered.load(Relaxed)).map_or(capacity, |lowered| lowered.min(capacity))
+    }
+
+    /// From now on these permits are told when the verdict turns.
+    pub(crate) fn report_to(&self, permits: &Arc<Permits>) {
+        *self.permits_of.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(permits);
+    }
+
+    /// Tells of a turn, after the verdict's lock: those who are told read the state.
+    fn report(&self, transition: Option<Transition>) -> Option<Transition> {
+        transition.inspect(|_| {
+            let told = self.permits_of.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+            if let Some(permits) = told {
+                permits.verdict_turned();
+            }
+        })
     }
 
     /// Changes the phase, whatever trials do meanwhile. Only under the lock.

@@ -15,7 +15,7 @@ use crate::lease::{Hold, Lease};
 use crate::live::{Admission, Live};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-use crate::{HealthRules, Moment, WhenAllEjected};
+use crate::{Answer, HealthRules, Moment, Permits, WhenAllEjected, Wish};
 
 /// Rank among the endpoints of a service: one is picked only when no endpoint of a lower tier admits. Numbers need not be
 /// dense.
@@ -93,6 +93,7 @@ pub struct Pool {
     health: Arc<HealthRules>,
     when_all_ejected: WhenAllEjected,
     turn: Arc<AtomicU64>,
+    permits: Option<Arc<Permits>>,
 }
 
 /// The endpoints of one tier: their table, which counts slots from zero, and the slot of the first of them.
@@ -118,7 +119,22 @@ impl Pool {
             tiers.push(Rank { selector, first });
             first += u16::try_from(same.len()).unwrap_or_default();
         }
-        Ok(Self { service, policy, tiers: tiers.into(), members: members.into(), health, when_all_ejected, turn })
+        let (tiers, members) = (tiers.into(), members.into());
+        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, permits: None })
+    }
+
+    /// The same for a service whose exchanges wait for permits: lease with [`Pool::ask`]. `permits` are shared by the
+    /// snapshots of the service, as `turn` is.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn queued(parts: PoolParts, permits: Arc<Permits>) -> Result<Self, EndpointsError> {
+        Self::new(parts).map(|pool| Self { permits: Some(permits), ..pool })
+    }
+
+    /// The permits of its endpoints, if the service has a queue.
+    pub fn permits(&self) -> Option<&Arc<Permits>> {
+        self.permits.as_ref()
     }
 
     /// The service's name.
@@ -169,9 +185,40 @@ impl Pool {
     ///
     /// Two picks at the same instant may both see the count before either raised it; every later one sees both.
     pub fn lease(self: &Arc<Self>, now: Moment, key: Option<KeyHash>, tried: &[Slot]) -> Option<Lease> {
+        self.lease_where(now, key, tried, |_| true)
+    }
+
+    /// A lease with a permit of its endpoint, or a place in the queue for one. A service without a queue answers as
+    /// [`Pool::lease`] does. The lease may be on an endpoint of a newer snapshot's pool: go on with [`Lease::pool`].
+    pub fn ask(self: &Arc<Self>, wish: &Wish<'_>) -> Answer {
+        if let Some(permits) = &self.permits {
+            return permits.ask(self, wish);
+        }
+        let lease = self.lease(wish.now, wish.key, &wish.tried.slots(self));
+        lease.map_or(Answer::Refused(crate::Unserved::NoEndpoint), Answer::Served)
+    }
+
+    /// Whether an endpoint would take this exchange, were no permit out.
+    pub(crate) fn might_serve(&self, now: Moment, tried: &[Slot]) -> bool {
+        let rest = self.slots().filter(|slot| !tried.contains(slot)).map(|slot| self.member(slot));
+        let mut undrained = rest.filter(|member| !member.drained).peekable();
+        let last_resort =
+            undrained.peek().is_some() && self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected();
+        last_resort
+            || undrained.any(|member| !matches!(member.live.admission(now, &self.health), Admission::Ejected))
+    }
+
+    /// The same among those that have room.
+    pub(crate) fn lease_where(
+        self: &Arc<Self>,
+        now: Moment,
+        key: Option<KeyHash>,
+        tried: &[Slot],
+        has_room: impl Fn(&Member) -> bool,
+    ) -> Option<Lease> {
         // Relaxed, because only the number matters: each pick gets its own.
         let ask = Ask { turn: self.turn.fetch_add(1, Relaxed), key, tried };
-        let undrained = |member: &Member| !member.drained;
+        let undrained = |member: &Member| !member.drained && has_room(member);
         let admits = |member: &Member| {
             undrained(member)
                 && matches!(member.live.admission(now, &self.health), Admission::Healthy | Admission::TrialDue(_))
@@ -223,7 +270,7 @@ impl Pool {
         }
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
         // `Endpoints::new` has seen to it that there are no more than a u16 counts.
         (0..u16::try_from(self.members.len()).unwrap_or(u16::MAX)).map(Slot::new)
     }

@@ -3,9 +3,11 @@
 
 mod budget;
 mod lease;
+// Said again, so that clippy sees that its helpers are test code.
+#[cfg(test)]
+mod permits;
 mod publish;
 mod route;
-// Said again, so that clippy sees that its helpers are test code.
 #[cfg(test)]
 mod support;
 mod verdict;
