@@ -109,6 +109,11 @@ impl Ac {
         Self { codes: Codes::of(&table), steps: steps(&table), table }
     }
 
+    /// The table alone.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The table with values. Cost: 10 us.
     pub(super) fn values(&self) -> Values<'_> {
         Values::new(&self.table)
@@ -312,33 +317,6 @@ pub(super) fn write(
         to.put(code, length);
     }
     Ok(())
-}
-
-/// Writes with other tables what is read, bit for bit the same coefficients, and gives back the DC difference.
-pub(super) fn recode(
-    bits: &mut Bits<'_>,
-    dc: &Dc,
-    ac: &Ac,
-    to: &mut Writer,
-    (new_dc, new_ac): (&Codes, &Codes),
-) -> Result<i32, Stop> {
-    let difference = dc.read(bits)?;
-    let (size, raw) = sized(difference);
-    let (code, length) = new_dc.get(u8::try_from(size).map_err(|_| Missing)?)?;
-    to.put(code << size | raw, length + size);
-    let mut at = 1;
-    while at < 64 {
-        let symbol = ac.table.read(bits)?;
-        let next = after(symbol, at)?;
-        // Other symbols without extra bits end the block too, for every decoder.
-        let symbol = if next.is_none() { END } else { symbol };
-        let size = u32::from(symbol & 15);
-        let (code, length) = new_ac.get(symbol)?;
-        to.put(code << size | bits.take(size)?, length + size);
-        let Some(next) = next else { break };
-        at = next;
-    }
-    Ok(difference)
 }
 
 /// Why a file is not done this way.
