@@ -32,7 +32,7 @@ impl Selector {
     /// a selector that picks none.
     ///
     /// Cost: O(endpoints) for round robin, least connections, `random` and the two choices; at most about 20 ms for
-    /// `weighted` and 40 ms for Maglev; 25 µs per endpoint for slots; for a ring 50 ns per place, of which there are
+    /// `weighted` and 40 ms for Maglev; 100 µs per endpoint for slots; for a ring 50 ns per place, of which there are
     /// `virtual_nodes` × weight each and about a million at most. Do it off the request path. Memory: 4 to 20 bytes per
     /// endpoint, 128 KiB for `weighted` and Maglev, 32 KiB for slots, 11 bytes per place on a ring; the hash policies have
     /// the table of `weighted` too, for asks without a key.
