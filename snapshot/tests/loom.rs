@@ -187,7 +187,7 @@ fn queued(max: usize) -> Arc<Pool> {
 }
 
 fn probed() -> HealthRules {
-    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), extra: 0, timeout: Millis::from_secs(1) };
+    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
     HealthRules { probe: Some(probe), ..rules(1) }
 }
 
