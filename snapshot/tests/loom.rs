@@ -187,7 +187,7 @@ fn queued(max: usize) -> Arc<Pool> {
 }
 
 fn probed() -> HealthRules {
-    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), extra: 0, timeout: Millis::from_secs(1) };
+    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
     HealthRules { probe: Some(probe), ..rules(1) }
 }
 
@@ -342,7 +342,7 @@ fn of_two_answers_at_once_the_slower_one_is_remembered() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || pool.lease(at(0), None, &[]).unwrap().answered(at(0), took))
         });
-        answers.map(|answer| answer.join().unwrap());
+        answers.into_iter().for_each(|answer| answer.join().unwrap());
         assert_eq!(live.latency(at(0)).estimate, Some(Nanos::from_millis(100)));
         assert_eq!(live.in_flight(), 0);
     });
