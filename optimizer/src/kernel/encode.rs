@@ -5,11 +5,11 @@
 //! Lossy stays lossy and lossless stays lossless: a WebP is written lossless only from a lossless input and when no
 //! quality is asked for, since the pixels of a photo take ten times the bytes without loss.
 
-use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use image::codecs::{png::PngEncoder, webp::WebPEncoder};
 use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
 
 use super::decode::Picture;
-use super::{Format, Header, webp_file};
+use super::{Format, Header, codec, webp_file};
 use crate::plan::Quality;
 use crate::refusal::Refusal;
 
@@ -40,8 +40,9 @@ pub(super) fn encode(
     let mut out = Vec::new();
     match target {
         Format::Jpeg => {
-            let quality = quality.or(header.quality).unwrap_or(Quality::DEFAULT).get();
-            write(JpegEncoder::new_with_quality(&mut out, quality), &without_alpha(pixels), about)?;
+            let pixels = without_alpha(pixels);
+            let icc = fitting(about.icc, &pixels);
+            out = codec::write(&pixels, jpeg_quality(header, quality), icc.as_deref(), about.exif.as_deref())?;
         }
         Format::Png => write(PngEncoder::new(&mut out), &pixels, about)?,
         Format::WebP if !header.lossy && quality.is_none() => {
@@ -53,6 +54,11 @@ pub(super) fn encode(
         }
     }
     Ok(out)
+}
+
+/// The quality of a JPEG, if `asked` for one.
+pub(super) fn jpeg_quality(header: &Header, asked: Option<Quality>) -> Quality {
+    asked.or(header.quality).unwrap_or(Quality::DEFAULT)
 }
 
 /// What is said about the pixels.
