@@ -21,6 +21,7 @@ mod jpeg;
 mod logo;
 mod memory;
 mod place;
+mod png_file;
 mod splice;
 mod stamp;
 mod stored;
@@ -34,7 +35,7 @@ pub use self::face::{Face, FontError};
 pub use self::header::{Header, Limits};
 pub use self::logo::{Logo, LogoError, Logos};
 pub use self::stamp::kept::Counts;
-pub use self::stored::Stored;
+pub use self::stored::{Coding, Stored};
 use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
 
@@ -241,6 +242,6 @@ impl Kernel {
         done(Stage::Draw);
         let output = encode::encode(picture, header, target, plan.quality)?;
         done(Stage::Encode);
-        Ok(Output { pieces: vec![Bytes::from(output)], path: Path::Rgb })
+        Ok(Output { pieces: output, path: Path::Rgb })
     }
 }

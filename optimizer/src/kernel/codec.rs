@@ -12,11 +12,11 @@ mod turbo;
 
 use image::DynamicImage;
 
+pub(super) use self::library::{ARITHMETIC, BACK_END, SEPARATE_SCANS};
 #[cfg(not(feature = "turbojpeg"))]
 use self::pure as library;
 #[cfg(feature = "turbojpeg")]
 use self::turbo as library;
-pub(super) use self::library::{ARITHMETIC, BACK_END, SEPARATE_SCANS};
 use super::jpeg::{self, Segments};
 use super::{Header, decode::Unread};
 use crate::plan::Quality;
@@ -35,9 +35,10 @@ pub(super) struct Said {
     pub(super) icc: Option<Vec<u8>>,
     /// A TIFF structure.
     pub(super) exif: Option<Vec<u8>>,
-    /// Whether Adobe's marker is there, by which four components are CMYK the other way round.
-    #[cfg_attr(not(feature = "turbojpeg"), expect(dead_code, reason = "zune-jpeg takes every CMYK for Adobe's"))]
+    /// Whether Adobe's marker is there, by which four components are CMYK the other way round. zune-jpeg always does so.
     adobe: bool,
+    /// Whether there is a profile in parts that make no whole. libjpeg-turbo warns of it, and the picture is fine without.
+    broken_profile: bool,
 }
 
 impl Said {
@@ -57,9 +58,11 @@ impl Said {
             }
         }
         parts.sort_by_key(|(place, _)| *place);
-        let whole = parts.iter().zip(1..).all(|(([number, count], _), place)| {
-            (usize::from(*number), usize::from(*count)) == (place, parts.len())
-        });
+        let whole = parts
+            .iter()
+            .zip(1..)
+            .all(|(([number, count], _), place)| (usize::from(*number), usize::from(*count)) == (place, parts.len()));
+        said.broken_profile = !whole;
         said.icc = (whole && !parts.is_empty()).then(|| parts.iter().flat_map(|(_, part)| *part).copied().collect());
         Ok(said)
     }
@@ -93,8 +96,12 @@ pub(super) fn write(
             segment(&mut segments, jpeg::APP2, &[ICC, &[number, count], part]);
         }
     }
-    let quality = quality.get();
-    library::write(pixels, quality, quality >= FINE, |file| with(file, &segments))
+    library::write(pixels, quality.get(), fine(quality), |file| with(file, &segments))
+}
+
+/// Whether a colour has a sample for each pixel at this quality.
+pub(super) fn fine(quality: Quality) -> bool {
+    quality.get() >= FINE
 }
 
 fn segment(to: &mut Vec<u8>, marker: u8, body: &[&[u8]]) {
@@ -102,7 +109,9 @@ fn segment(to: &mut Vec<u8>, marker: u8, body: &[&[u8]]) {
     to.extend_from_slice(&[0xff, marker]);
     // Callers cut what is longer than a segment.
     to.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
-    body.iter().for_each(|part| to.extend_from_slice(part));
+    for part in body {
+        to.extend_from_slice(part);
+    }
 }
 
 /// The file with more segments, after the one that says it is a JFIF, which comes first.

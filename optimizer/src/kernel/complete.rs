@@ -8,13 +8,14 @@
 
 use super::header::PngChunks;
 use super::jpeg::{self, Frame, Segments, corrupt, truncated};
+use super::stored::Coding;
 use super::{Format, Header, huffman, webp_file};
 use crate::refusal::Refusal;
 
 /// Refuses `bytes` when they end before the picture does.
 pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), Refusal> {
     match header.format {
-        Format::Jpeg if header.stored.is_some_and(|stored| stored.arithmetic) => arithmetic(bytes),
+        Format::Jpeg if header.stored.is_some_and(|stored| stored.coding == Coding::Arithmetic) => arithmetic(bytes),
         Format::Jpeg => huffman::check(bytes),
         Format::Png => {
             let mut chunks = PngChunks::new(bytes);
@@ -53,7 +54,8 @@ fn arithmetic(bytes: &[u8]) -> Result<(), Refusal> {
                 return if all { Ok(()) } else { Err(truncated("a component of the picture is missing")) };
             }
             marker if jpeg::is_frame(marker) => {
-                if frame.replace(Frame::parse(marker, segment.body)?).is_some() {
+                let found = Frame::parse(marker, segment.body)?;
+                if frame.replace(found).is_some() {
                     return Err(corrupt("it has two frame headers"));
                 }
             }

@@ -4,6 +4,7 @@
 //! Entropy-coded data is not a segment: `huffman` reads it and tells where it ends.
 //! Source: ITU-T T.81, annex B.
 
+use super::stored::Coding;
 use super::{Format, codec};
 use crate::plan::Quality;
 use crate::refusal::Refusal;
@@ -102,8 +103,7 @@ pub(super) struct Component {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) progressive: bool,
-    /// Coded arithmetically, so that only a decoder to pixels can read it.
-    pub(super) arithmetic: bool,
+    pub(super) coding: Coding,
     pub(super) width: u32,
     pub(super) height: u32,
     components: [Component; 4],
@@ -152,8 +152,13 @@ impl Frame {
             *component = Component { id: listed[0], across, down, quantiser: listed[2] };
         }
         let width = u32::from(u16::from_be_bytes([*w0, *w1]));
-        let (progressive, arithmetic) = (matches!(marker, 0xc2 | 0xca), marker > 0xc8);
-        Ok(Self { progressive, arithmetic, width, height, components, count })
+        let (progressive, coding) = match marker {
+            0xc2 => (true, Coding::Huffman),
+            0xc9 => (false, Coding::Arithmetic),
+            0xca => (true, Coding::Arithmetic),
+            _ => (false, Coding::Huffman),
+        };
+        Ok(Self { progressive, coding, width, height, components, count })
     }
 
     pub(super) fn components(&self) -> &[Component] {

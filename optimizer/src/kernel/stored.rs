@@ -19,8 +19,17 @@ pub struct Stored {
     /// Its samples are grey or YCbCr, in samplings that divide one another, and Huffman coded: a mark can be blended into
     /// its coefficients.
     pub blends: bool,
-    /// Its coding is arithmetic.
-    pub arithmetic: bool,
+    /// How its coefficients are coded.
+    pub coding: Coding,
+}
+
+/// A way to code coefficients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// By Huffman codes, which are read, changed and written here.
+    Huffman,
+    /// Arithmetically, which only a decoder to pixels reads.
+    Arithmetic,
 }
 
 impl Stored {
@@ -39,8 +48,9 @@ impl Stored {
             coefficients: frame.blocks().iter().map(|(across, down)| u64::from(*across) * u64::from(*down) * 64).sum(),
             one_scan: !frame.progressive && in_order,
             grey: count == 1,
-            blends: !frame.arithmetic && (count == 1 || (count == 3 && ycc && components.iter().all(divides))),
-            arithmetic: frame.arithmetic,
+            blends: frame.coding == Coding::Huffman
+                && (count == 1 || (count == 3 && ycc && components.iter().all(divides))),
+            coding: frame.coding,
         })
     }
 

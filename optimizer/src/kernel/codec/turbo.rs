@@ -5,11 +5,14 @@
 //! header we read, and all it warns of is an error, which its interface says by itself.
 //! Its integer transform and its smooth upsampling give the same bytes with and without SIMD.
 
+use std::borrow::Cow;
+
 use image::{DynamicImage, GrayImage, RgbImage};
 use turbojpeg::{Compressor, Decompressor, Error, Image, OutputBuf, PixelFormat, Subsamp, compressed_buf_len};
 
 use super::Said;
 use crate::kernel::decode::Unread;
+use crate::kernel::jpeg::{self, Segments};
 use crate::kernel::{Header, huffman};
 use crate::refusal::Refusal;
 
@@ -22,6 +25,8 @@ pub(in crate::kernel) const SEPARATE_SCANS: bool = true;
 
 /// See [`super::read`].
 pub(super) fn read(bytes: &[u8], header: &Header, said: &Said) -> Result<DynamicImage, Unread> {
+    let bytes = if said.broken_profile { Cow::Owned(without_profile(bytes)?) } else { Cow::Borrowed(bytes) };
+    let bytes = &*bytes;
     let mut library = Decompressor::new().map_err(unread)?;
     library.set_scan_limit(u32::try_from(huffman::MOST_SCANS).unwrap_or(u32::MAX)).map_err(unread)?;
     let seen = library.read_header(bytes).map_err(unread)?;
@@ -48,6 +53,27 @@ pub(super) fn read(bytes: &[u8], header: &Header, said: &Said) -> Result<Dynamic
         RgbImage::from_raw(width, height, samples).map(DynamicImage::from)
     };
     pixels.ok_or(Unread::OtherSides)
+}
+
+/// A copy of the file without the parts of its profile.
+fn without_profile(bytes: &[u8]) -> Result<Vec<u8>, Unread> {
+    let mut segments = Segments::new(bytes);
+    let mut kept = Vec::with_capacity(bytes.len());
+    kept.extend_from_slice(&bytes[..bytes.len() - segments.rest().len()]);
+    loop {
+        let before = segments.rest();
+        let segment = segments.next().map_err(Unread::Refused)?;
+        if segment.marker == jpeg::SOS {
+            kept.extend_from_slice(before);
+            return Ok(kept);
+        }
+        if segment.marker != jpeg::APP2 || !segment.body.starts_with(super::ICC) {
+            kept.extend_from_slice(&before[..before.len() - segments.rest().len()]);
+        }
+        if segment.marker == jpeg::EOI {
+            return Ok(kept);
+        }
+    }
 }
 
 /// CMYK to RGB in place: each ink lets through what it does not cover, and so does black.
@@ -100,4 +126,20 @@ pub(super) fn write(
     let image = Image { pixels: samples.as_slice(), width, pitch: width * format.size(), height, format };
     library.compress(image, &mut file).map_err(failed)?;
     Ok(whole(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ink_covers_what_adobe_says_it_lets_through() {
+        let covered = [[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 0, 255], [0, 51, 102, 51], [255, 255, 255, 255]];
+        let seen = [[255, 255, 255], [0, 255, 255], [0, 0, 0], [204, 163, 122], [0, 0, 0]].concat();
+        let mut plain = covered.concat();
+        let mut adobe: Vec<u8> = plain.iter().map(|ink| 255 - ink).collect();
+        rgb(&mut plain, false);
+        rgb(&mut adobe, true);
+        assert_eq!((&plain, &adobe), (&seen, &seen));
+    }
 }
