@@ -11,23 +11,37 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use weir_discovery::{Readiness, Report};
 use weir_proxy::Proxy;
-use weir_snapshot::Reader;
+use weir_snapshot::{Clock, Reader};
 
 use crate::metrics::of_present_endpoints;
 
 /// What the admin endpoints tell about.
 pub(crate) struct Admin {
+    clock: Clock,
     reader: Reader,
+    report: watch::Receiver<Arc<Report>>,
     exposition: PrometheusHandle,
     proxy: Arc<Proxy>,
     draining: AtomicBool,
 }
 
 impl Admin {
-    /// An admin of a weir that is ready.
-    pub(crate) fn new(reader: Reader, exposition: PrometheusHandle, proxy: Arc<Proxy>) -> Self {
-        Self { reader, exposition, proxy, draining: AtomicBool::new(false) }
+    /// An admin of a weir that is not draining.
+    pub(crate) fn new(
+        clock: Clock,
+        reader: Reader,
+        report: watch::Receiver<Arc<Report>>,
+        exposition: PrometheusHandle,
+        proxy: Arc<Proxy>,
+    ) -> Self {
+        Self { clock, reader, report, exposition, proxy, draining: AtomicBool::new(false) }
+    }
+
+    fn report(&self) -> Arc<Report> {
+        Arc::clone(&self.report.borrow())
     }
 
     /// Makes `/readyz` answer 503 from now on.
@@ -61,17 +75,22 @@ pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Futu
     }
 }
 
-async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+/// Degraded is ready: clients are served with what is known. The body says what is wrong, a line for each source.
+async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
     if admin.draining.load(Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    }
+    match admin.report().readiness(admin.clock.now()) {
+        Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
+        Readiness::Degraded(why) => (StatusCode::OK, format!("ready (degraded)\n{why}")),
+        Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{why}")),
     }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let snapshot = admin.reader.load();
     weir_discovery::observe::refresh(&snapshot);
+    weir_discovery::observe::refresh_sources(&admin.report(), admin.clock.now());
     admin.proxy.refresh_metrics();
     let text = of_present_endpoints(&admin.exposition.render(), &snapshot);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)

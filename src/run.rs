@@ -10,9 +10,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_config::{AccessLog, Config};
-use weir_discovery::{Health, Lives};
+use weir_discovery::{Discovery, DiscoveryError, Health};
 use weir_proxy::{BindError, Proxy, ProxyParts};
-use weir_snapshot::{Clock, Publisher};
+use weir_snapshot::Clock;
 
 use crate::admin::{self, Admin};
 use crate::cli::say;
@@ -34,9 +34,9 @@ pub(crate) enum RunError {
     /// The access log cannot be opened.
     #[error("cannot open the access log `{}`", .path.display())]
     AccessLog { path: PathBuf, source: io::Error },
-    /// The configuration is sound but no snapshot can be made of it.
-    #[error("cannot build the pools")]
-    Assemble(#[from] weir_discovery::AssembleError),
+    /// A source of endpoints cannot be set up, or no pools can be built.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// The demo's own configuration is refused, which is a bug.
     #[error("the demo's configuration is refused:\n{0}")]
     Demo(String),
@@ -63,10 +63,10 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     let mut signals = Signals::listen()?;
     let clock = Clock::start();
     let exposition = metrics::install();
+    let config = Arc::new(config);
     // The first whole snapshot, before anything listens.
-    let mut lives = Lives::new();
-    let publisher = Publisher::new(weir_discovery::assemble(&config, &mut lives)?);
-    let reader = publisher.reader();
+    let discovery = Discovery::start(config.clone(), clock, variable).await?;
+    let reader = discovery.reader();
 
     let mut proxy = Proxy::bind(ProxyParts {
         clock,
@@ -87,8 +87,9 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
 
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
-    let admin = Arc::new(Admin::new(reader.clone(), exposition, proxy.clone()));
+    let admin = Arc::new(Admin::new(clock, reader.clone(), discovery.reports(), exposition, proxy.clone()));
     let background = [
+        tokio::spawn(discovery.run(ended.clone().cancelled_owned())),
         tokio::spawn(Health::run(reader, clock, ended.clone().cancelled_owned())),
         tokio::spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned())),
         tokio::spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned())),
@@ -130,6 +131,15 @@ async fn drain(proxy: &Proxy, config: &Config, mut signals: Signals) -> bool {
         false
     })
     .await
+}
+
+/// What an environment variable holds, for sources that take a token from one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the binary reads the environment, and passes on what is asked for by name"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 async fn first_of<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {

@@ -15,7 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("weir-proxy", &["weir-balance", "weir-snapshot"]),
     ("weir-optimizer", &["weir-consul"]),
     ("weir-testkit", &[]),
-    ("weir-bench", &["weir-optimizer", "weir-testkit"]),
+    ("weir-bench", &["weir-balance", "weir-optimizer", "weir-testkit"]),
     ("weir", &["weir-config", "weir-discovery", "weir-optimizer", "weir-proxy", "weir-snapshot"]),
 ];
 

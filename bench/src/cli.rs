@@ -1,5 +1,6 @@
 //! The command line, and the only place that prints.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
-use crate::{hostile, idle, overhead, peers};
+use crate::{hostile, idle, overhead, peers, sim};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -70,6 +71,8 @@ enum Command {
     Hostile(HostileArgs),
     /// Latency under load: which choice of endpoints keeps photos waiting the least
     Peers(peers::Arguments),
+    /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
+    Sim(sim::Options),
     /// One contender of `kernel`, driven over standard input and output
     #[command(hide = true)]
     KernelChild {
@@ -169,7 +172,7 @@ impl Cli {
 
 impl Command {
     async fn run(self) -> Result<ExitCode, BenchError> {
-        let others = machine::left_over();
+        let others = if matches!(self, Self::Sim(_)) { Vec::new() } else { machine::left_over() };
         if !others.is_empty() {
             note(&format!(
                 "warning: already running, and not touched: {}; they may disturb the numbers",
@@ -217,6 +220,18 @@ impl Command {
             Self::Hostile(arguments) => arguments.run().await,
             // Answered before there was a runtime.
             Self::KernelChild { .. } => Ok(ExitCode::SUCCESS),
+            Self::Sim(options) => {
+                // On a thread that nobody waits for, so that an interrupt ends it with the process.
+                let csv = options.csv.clone();
+                let (send, tables) = tokio::sync::oneshot::channel();
+                std::thread::spawn(move || send.send(sim::run(&options, note)).is_ok());
+                let tables = tables.await.map_err(io::Error::other)?.map_err(BenchError::Trace)?;
+                say(tables.text.trim_end());
+                if let Some(path) = csv {
+                    std::fs::write(&path, tables.csv).map_err(|source| BenchError::Write { path, source })?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 //! method and what can be held against it: `docs/guide/overhead.md`. `kernel` compares the optimizer's kernel with libvips
 //! and ImageMagick: `docs/guide/kernel.md`. `hostile` sends a real optimizer good and bad files and says whether it
 //! lived through them within its memory: `docs/guide/optimizer-memory.md`.
-//! `peers` compares latency under load: `docs/guide/peers.md`.
+//! `peers` compares latency under load: `docs/guide/peers.md`; `sim` compares choices of endpoints in a simulator:
+//! `docs/benchmarks.md`.
 
 mod case;
 mod cli;
@@ -18,6 +19,7 @@ mod peers;
 mod report;
 mod rig;
 mod rounds;
+mod sim;
 
 use std::process::ExitCode;
 

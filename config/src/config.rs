@@ -1,6 +1,7 @@
 //! What a configuration says, typed: every value is legal and every reference resolved.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use weir_balance::{Policy, Weight};
@@ -15,6 +16,8 @@ pub struct Config {
     pub admin: Admin,
     /// The access log.
     pub log: Log,
+    /// What the sources of endpoints have in common.
+    pub discovery: Discovery,
     /// Where clients connect: at least one, no two that cannot both be bound.
     pub listeners: Vec<ListenerSettings>,
     /// Which requests go where: at least one, no two of one host and path.
@@ -64,6 +67,15 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// What the sources of endpoints have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// The folder in which the last good endpoints of each service are kept for the next start; `None` keeps none.
+    pub cache_dir: Option<PathBuf>,
+    /// How long a start waits for the first answer of every source before it goes on without; may be zero, at most 5 min.
+    pub start_wait: Millis,
+}
+
 /// Which requests go to which service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -85,8 +97,13 @@ pub struct Service {
     pub name: Box<str>,
     /// How an endpoint is picked. What a hash policy hashes is in each route's [`RouteSettings::key`].
     pub policy: Policy,
-    /// 1 to [`weir_balance::Endpoints::MAX`], no two of one address; perhaps all drained.
+    /// At most [`weir_balance::Endpoints::MAX`], no two of one address; perhaps all drained; none only when there are
+    /// sources.
     pub endpoints: Vec<Endpoint>,
+    /// Where further endpoints come from: Consul, files and DNS in this order, then the endpoints that are written by name.
+    pub sources: Vec<Source>,
+    /// For how long a source must have said that there are none before that is believed; zero believes it at once.
+    pub empty_after: Millis,
     /// How endpoints are found broken and found well again.
     pub health: HealthRules,
     /// What happens when none is healthy.
@@ -102,4 +119,116 @@ pub struct Endpoint {
     pub weight: Weight,
     /// Whether it gets no new exchanges.
     pub drain: bool,
+    /// Whether it is picked only when no other admits.
+    pub backup: bool,
+}
+
+/// Something that knows endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// What it is.
+    pub kind: SourceKind,
+    /// Whether its endpoints are picked only when no others admit.
+    pub backup: bool,
+}
+
+/// The kinds of sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Instances of a service that is registered in Consul.
+    Consul(Consul),
+    /// Addresses or services behind a name.
+    Dns(Dns),
+    /// A list in a file, as [`crate::parse_endpoints`] reads it; watched.
+    File(PathBuf),
+}
+
+/// A service in Consul.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consul {
+    /// The agent's HTTP API: `http://` or `https://`, a host, perhaps a port from 1 and a path; no user, no query.
+    pub address: Box<str>,
+    /// What it is called there; not empty.
+    pub service: Box<str>,
+    /// Only instances with all of these.
+    pub tags: Vec<Box<str>>,
+    /// Only instances for which this expression of Consul's own is true.
+    pub filter: Option<Box<str>>,
+    /// `None` is the agent's own.
+    pub datacenter: Option<Box<str>>,
+    /// A feature of Consul Enterprise.
+    pub namespace: Option<Box<str>>,
+    /// Which instances, by what their checks say.
+    pub status: Status,
+    /// Where the ACL token comes from.
+    pub token: TokenFrom,
+    /// PEM of whom to trust for `https`; `None` is the system's trust.
+    pub ca_file: Option<PathBuf>,
+    /// PEM of a client certificate, and of its key; only for `https`.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// How long a query waits for a change: a second to ten minutes.
+    pub wait: Millis,
+}
+
+/// Which instances of a Consul service are endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Those whose checks all pass.
+    #[default]
+    Passing,
+    /// Those that pass or warn.
+    Warning,
+}
+
+/// Where a token comes from. The token itself is never part of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TokenFrom {
+    /// The variable that Consul's own tools read, if it is set; else there is none.
+    #[default]
+    Usual,
+    /// This file.
+    File(PathBuf),
+    /// This variable, which must be set.
+    Variable(Box<str>),
+}
+
+/// A name in DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// Lower case; with a dot at its end it is not searched for in other domains.
+    pub name: Box<str>,
+    /// What is looked up.
+    pub records: Records,
+    /// Whom to ask, in this order; empty for those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// The weight of each endpoint behind addresses; SRV records have their own.
+    pub weight: Weight,
+    /// Whether the endpoints get no new exchanges.
+    pub drain: bool,
+}
+
+/// What is looked up for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Addresses, which all have this port, from 1.
+    Addresses {
+        /// Which of them.
+        family: Family,
+        /// The port of each.
+        port: NonZeroU16,
+    },
+    /// SRV records, with ports, weights and priorities of their own; the lowest priority serves, the others are backups.
+    Services,
+}
+
+/// Which addresses of a name are endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 and IPv6.
+    #[default]
+    Both,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
 }

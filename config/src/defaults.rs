@@ -74,6 +74,18 @@ pub const IP_PREFIX_V6: u8 = 64;
 pub const WEIGHT: Weight = Weight::ONE;
 /// `endpoints[].drain`: new exchanges are welcome.
 pub const DRAIN: bool = false;
+/// `endpoints[].backup`, and that of a source: serves always.
+pub const BACKUP: bool = false;
+/// `service.empty_after`: outlasts a leader election, an agent's restart and a registry that was restored empty and is
+/// filled again. Who really stopped the last endpoint loses little: exchanges fail a little later than they would.
+pub const EMPTY_AFTER: Millis = Millis::from_secs(30);
+
+/// `discovery.start_wait`: a registry on the same network answers in milliseconds, a frozen one must not keep weir down.
+pub const START_WAIT: Millis = Millis::from_secs(5);
+/// `consul.address`: where Consul's own tools look.
+pub const CONSUL_ADDRESS: &str = "http://127.0.0.1:8500";
+/// `consul.wait`: a query a minute costs an agent nothing, and a frozen agent is found out a good minute later.
+pub const CONSUL_WAIT: Millis = Millis::from_secs(60);
 
 /// `service.health.path`: what Kubernetes made usual.
 pub const PROBE_PATH: &str = "/healthz";

@@ -17,7 +17,10 @@ mod reference;
 mod sink;
 mod text;
 
-pub use config::{AccessLog, Admin, Config, Endpoint, Log, Route, Server, Service};
+pub use config::{
+    AccessLog, Admin, Config, Consul, Discovery, Dns, Endpoint, Family, Log, Records, Route, Server, Service, Source,
+    SourceKind, Status, TokenFrom,
+};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 
@@ -31,4 +34,13 @@ pub const EXAMPLE: &str = include_str!("../example.toml");
 /// the part that cannot be read is left out until that part can be.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
     read::read(text).map_err(|problems| Problems::new(file_name, text, problems))
+}
+
+/// Reads a file of endpoints: `endpoints = [...]` as in a `[[service]]`, but by IP address alone; the list may be empty.
+/// `file_name` appears in problems and is not opened.
+///
+/// # Errors
+/// [`Problems`], as [`parse`].
+pub fn parse_endpoints(file_name: &str, text: &str) -> Result<Vec<Endpoint>, Problems> {
+    read::read_endpoints(text).map_err(|problems| Problems::new(file_name, text, problems))
 }

@@ -1,6 +1,9 @@
 //! Names and addresses written as text: sockets, networks, host names, paths, header names.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -67,17 +70,133 @@ pub(crate) fn admin_address(text: &str) -> Result<SocketAddr, Fault> {
     Err(fault.help(format!("write `\"127.0.0.1:{port}\"`; other addresses come with tokens in a later version")))
 }
 
-/// Where to connect to: `ip:port`, no name and no port 0.
-pub(crate) fn endpoint_address(text: &str) -> Result<SocketAddr, Fault> {
-    let address = socket(text, "an endpoint", ("127.0.0.1", 3001), || {
-        let (name, port) = text.rsplit_once(':').unwrap_or((text, "3001"));
-        let ip = if name == "localhost" { "127.0.0.1" } else { "192.0.2.1" };
-        format!("DNS comes with discovery in a later version; write an IP address, for example `\"{ip}:{port}\"`")
-    })?;
-    if address.port() == 0 {
-        return Err(Fault::new("an endpoint's port is between 1 and 65535", "no connection can be opened to port 0"));
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Socket(SocketAddr),
+    /// For DNS.
+    Name(Box<str>, NonZeroU16),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+        }
     }
-    Ok(address)
+}
+
+/// Where to connect to: `ip:port` or `name:port`, not port 0.
+pub(crate) fn endpoint_place(text: &str) -> Result<Place, Fault> {
+    let named = text.rsplit_once(':').and_then(|(name, port)| Some((dns_name(name).ok()?, port.parse::<u16>().ok()?)));
+    let no_port = || Fault::new("an endpoint's port is between 1 and 65535", "no connection can be opened to port 0");
+    if let Some((name, port)) = named {
+        return Ok(Place::Name(name, NonZeroU16::new(port).ok_or_else(no_port)?));
+    }
+    let address = socket(text, "an endpoint", ("127.0.0.1", 3001), || match text.rsplit_once(':') {
+        Some(_) => "write an IP address or a name of DNS, and a port: `\"optimizer.example:3001\"`".to_owned(),
+        None => format!("write the port too, for example `\"{text}:3001\"`"),
+    })?;
+    if address.port() == 0 { Err(no_port()) } else { Ok(Place::Socket(address)) }
+}
+
+/// A name to look up, in lower case: letters, digits, `-` and `_` between dots, not an IP address. It may end with a dot.
+pub(crate) fn dns_name(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "a name of DNS is letters, digits, `-` and `_` between dots";
+    let lower = text.to_ascii_lowercase();
+    if let Some((_, rest)) = lower.split_once("://") {
+        let name = rest.split(['/', ':']).next().unwrap_or(rest);
+        return Err(Fault::new(rule, "this is a URL").help(format!("write `\"{name}\"`")));
+    }
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    if name.parse::<IpAddr>().is_ok() || name.split('.').next_back().is_some_and(|last| last.parse::<u64>().is_ok()) {
+        return Err(Fault::new(rule, "this is an IP address").help("write it in `endpoints`, with a port"));
+    }
+    if let Some((name, port)) = name.rsplit_once(':') {
+        let fault = Fault::new(rule, "this has a port");
+        return Err(fault.help(format!("write `name = \"{name}\"` and `port = {port}`")));
+    }
+    if !name.is_ascii() {
+        return Err(Fault::new(rule, "not ASCII").help("write the name as DNS has it, beginning with `xn--`"));
+    }
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let legal = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.len() > 253 || !name.split('.').all(legal) {
+        return Err(Fault::new(rule, "DNS has no such names"));
+    }
+    Ok(lower.into())
+}
+
+/// A DNS server: an IP address, perhaps with a port.
+pub(crate) fn resolver(text: &str) -> Result<SocketAddr, Fault> {
+    match text.parse::<IpAddr>() {
+        Ok(ip) => Ok(SocketAddr::new(ip, 53)),
+        Err(_) => socket(text, "a resolver", ("10.0.0.2", 53), || "write its IP address".to_owned()),
+    }
+}
+
+/// The address of a Consul agent's HTTP API.
+pub(crate) fn agent_url(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "the address of a Consul agent is a URL";
+    let fault = |label: &str| Err(Fault::new(rule, label).help("write for example `\"http://127.0.0.1:8500\"`"));
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let near = if !text.is_empty() && text.bytes().all(plain) { text } else { "127.0.0.1:8500" };
+        return Err(Fault::new(rule, "`http://` is missing").help(format!("write `\"http://{near}\"`")));
+    };
+    if scheme != "http" && scheme != "https" {
+        return fault("neither `http` nor `https`");
+    }
+    // What is written is not repeated: it may be a password.
+    if rest.contains(['@', '?', '#']) {
+        return fault("takes no user, query or fragment");
+    }
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port != 0)) {
+        return fault("a port is between 1 and 65535");
+    }
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let legal = match bracketed {
+        Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.parse::<std::net::Ipv4Addr>().is_ok() || dns_name(host).is_ok(),
+    };
+    if !legal {
+        return fault("no host can have this name");
+    }
+    visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
+    Ok(text.into())
+}
+
+/// Any text but none.
+pub(crate) fn some_text(text: &str) -> Result<Box<str>, Fault> {
+    if text.trim().is_empty() { Err(Fault::new("an empty text says nothing", "empty")) } else { Ok(text.into()) }
+}
+
+/// The name of an environment variable.
+pub(crate) fn variable(text: &str) -> Result<Box<str>, Fault> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !text.is_empty() && text.bytes().all(legal) && !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok(text.into());
+    }
+    let fault = Fault::new("an environment variable's name is letters, digits and `_`", "not of that form");
+    Err(fault.help("write the name of the variable, never the token itself: `\"CONSUL_HTTP_TOKEN\"`"))
+}
+
+/// A path, relative to the folder that weir is started in.
+pub(crate) fn path(text: &str) -> Result<PathBuf, Fault> {
+    if text.is_empty() { Err(Fault::new("a path is not empty", "empty")) } else { Ok(PathBuf::from(text)) }
+}
+
+#[expect(clippy::ptr_arg, reason = "it shows the values of a key, which are owned")]
+pub(crate) fn show_path(path: &PathBuf) -> String {
+    path.display().to_string()
 }
 
 /// A network: `10.0.0.0/8`, or one address without a prefix.

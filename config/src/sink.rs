@@ -28,7 +28,7 @@ impl Fault {
 }
 
 /// Stands for a value that could not be had, and says that the reason is in the [`Sink`] already.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reported;
 
 /// The problems found so far.

@@ -1,16 +1,18 @@
 //! From a configuration to a whole snapshot.
 //!
-//! In: a [`Config`] and the [`Lives`] of the snapshots before. Out: a [`Snapshot`], not published.
-//! Cost: builds every policy's table anew; state is looked up, never copied.
+//! In: a [`Config`], the endpoints found for each service, the [`Lives`] of the snapshots before. Out: a [`Snapshot`], not
+//! published. Cost: builds the policy's table of each service that changed anew, and the table of routes; the pools of
+//! the others are those of the snapshot before. State is looked up, never copied.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_balance::EndpointsError;
-use weir_config::{Config, Service};
-use weir_snapshot::{Member, Pool, PoolParts, Route, RouteTable, Snapshot};
+use weir_config::{Config, Endpoint, Service};
+use weir_snapshot::{Member, Moment, Pool, PoolParts, Route, RouteTable, Snapshot, Tier};
 
-use crate::Lives;
+use crate::lives::Lasting;
+use crate::{Found, Lives};
 
 /// A configuration that no snapshot can be made of. What `weir-config` reads from a file never is one.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +35,26 @@ pub enum AssembleError {
     },
 }
 
-/// Builds the snapshot that this configuration describes; endpoints, services and routes that were in an earlier one
-/// keep their live state. Its revision is one more than the last one's.
+/// Builds the snapshot that this configuration describes, with these endpoints, one list per service and in their order;
+/// endpoints, services and routes that were in an earlier one keep their live state. Its revision is one more than the
+/// last one's.
 ///
 /// # Errors
 /// [`AssembleError`]; the snapshots before, and their state, are as they were.
-pub fn assemble(config: &Config, lives: &mut Lives) -> Result<Snapshot, AssembleError> {
-    lives.forget_unused();
-    let pools: Vec<_> = config.services.iter().map(|service| pool(service, lives)).collect::<Result<_, _>>()?;
+pub fn assemble(
+    config: &Config,
+    found: &[Arc<[Found]>],
+    lives: &mut Lives,
+    now: Moment,
+) -> Result<Snapshot, AssembleError> {
+    lives.forget_unused(&config.services);
+    let none: Arc<[Found]> = Arc::default();
+    let pools: Vec<_> = config
+        .services
+        .iter()
+        .enumerate()
+        .map(|(index, service)| pool(service, found.get(index).unwrap_or(&none), lives, now))
+        .collect::<Result<_, _>>()?;
     let by_service: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (&**pool.service(), pool)).collect();
     let mut routes = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
@@ -60,23 +74,44 @@ pub fn assemble(config: &Config, lives: &mut Lives) -> Result<Snapshot, Assemble
     Ok(Snapshot { revision: lives.next_revision(), routes: RouteTable::new(routes), pools })
 }
 
-fn pool(service: &Service, lives: &mut Lives) -> Result<Arc<Pool>, AssembleError> {
-    let members = service.endpoints.iter().map(|endpoint| Member {
+/// The endpoints that a service has by its configuration alone.
+pub fn fixed(service: &Service) -> Arc<[Found]> {
+    service.endpoints.iter().map(found).collect()
+}
+
+/// An endpoint as it is written.
+pub(crate) fn found(endpoint: &Endpoint) -> Found {
+    Found {
         address: endpoint.address,
-        label: endpoint.address.to_string().into(),
         weight: endpoint.weight,
+        tier: if endpoint.backup { Tier::BACKUP } else { Tier::PRIMARY },
+        capacity: None,
         drained: endpoint.drain,
-        live: lives.endpoint(&service.name, endpoint.address, &service.health),
-    });
-    let members = members.collect();
+    }
+}
+
+fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, now: Moment) -> Result<Arc<Pool>, AssembleError> {
+    let (lives, generation) = lives.service(&service.name);
+    if let Some(unchanged) = lives.unchanged(service, found) {
+        return Ok(unchanged);
+    }
+    lives.begin();
+    let member = |found: &Found| {
+        let Lasting { label, generation, live } = lives.endpoint(found.address, &service.health, now, generation);
+        let Found { address, weight, tier, capacity, drained } = *found;
+        Member { address, label, weight, drained, tier, capacity, generation, live }
+    };
+    let members = found.iter().map(member).collect();
     let parts = PoolParts {
         service: (&*service.name).into(),
         policy: service.policy,
         members,
         health: Arc::new(service.health.clone()),
         when_all_ejected: service.when_all_ejected,
-        turn: lives.turn(&service.name),
+        turn: Arc::clone(&lives.turn),
     };
-    let pool = Pool::new(parts);
-    pool.map(Arc::new).map_err(|source| AssembleError::Endpoints { service: service.name.clone(), source })
+    let built = Pool::new(parts).map(Arc::new);
+    let pool = built.map_err(|source| AssembleError::Endpoints { service: service.name.clone(), source })?;
+    lives.built(service, found, &pool);
+    Ok(pool)
 }

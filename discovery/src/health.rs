@@ -103,7 +103,6 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use weir_balance::Weight;
     use weir_snapshot::{HealthRules, Live, Member, Millis, ProbeKind};
 
     use super::*;
@@ -115,7 +114,7 @@ mod tests {
         let rules = HealthRules { failures, window, successes: 1, statuses: Vec::new(), probe: Some(probe) };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let live = Arc::new(Live::new(&rules));
-        let member = Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, live };
+        let member = Member::new(address, live);
         let watched = Watched { service: "optimizers".into(), member, rules: Arc::new(rules) };
         let mut health = Health { clock: Clock::start(), tasks: JoinSet::new(), running: HashMap::new() };
         let broken = health.tasks.spawn(async { panic!("on purpose") });

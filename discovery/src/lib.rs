@@ -1,16 +1,28 @@
 //! Where endpoints come from and whether they answer.
 //!
-//! [`assemble`] turns a configuration into a whole snapshot; [`Health::run`] probes the endpoints of whichever snapshot
-//! is current. Neither publishes by itself: whoever holds the [`weir_snapshot::Publisher`] does.
+//! [`Source`]s tell which endpoints exist, [`Discovery`] believes them or not and publishes what follows from it as a
+//! whole snapshot, which [`assemble`] builds; [`Health::run`] probes the endpoints of whichever snapshot is current.
+//! Why it is as it is: `docs/adr/0010-membership.md`.
 
 mod assemble;
+mod cache;
+mod discovery;
+pub mod dns;
 mod health;
 mod lives;
+mod membership;
 pub mod observe;
 mod pace;
 mod probe;
+mod report;
+mod source;
 mod watch;
 
-pub use assemble::{AssembleError, assemble};
+pub use assemble::{AssembleError, assemble, fixed};
+pub use discovery::{Discovery, DiscoveryError};
 pub use health::Health;
 pub use lives::Lives;
+pub use report::{Readiness, Report, ServiceReport, SourceReport};
+pub use source::{
+    ConsulSetupError, Found, Listing, News, SetupError, Source, SourceError, Stale, Tier, Variables, share,
+};

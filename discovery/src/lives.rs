@@ -1,25 +1,66 @@
-//! What outlasts a snapshot: verdicts, counts, turns, retry budgets.
+//! What outlasts a snapshot: verdicts, counts, turns, retry budgets, and pools that did not change.
 //!
-//! In: who is configured. Out: the shared state of the same endpoint, service or route as before, or a fresh one.
+//! In: who is configured or found. Out: the shared state of the same endpoint, service or route as before, or a fresh one.
 //! An endpoint is the same when service and address are, whatever its weight; a service by its name; a route by host
-//! and path. What is configured no more is forgotten once no snapshot and no exchange holds it.
+//! and path. What exists no more is forgotten once no snapshot and no exchange holds it.
+//! Who left and came back is the same endpoint as long as it is remembered, but of a new generation: the process behind
+//! an address is likely to be another one, so that no connection to the former one may be used.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_snapshot::{Budget, HealthRules, Live};
+use weir_config::Service;
+use weir_snapshot::{Budget, HealthRules, Live, Millis, Moment, Pool};
+
+use crate::Found;
+
+/// What a first probe may take beyond its timeout before the endpoint is taken for well: for the probe to be started on
+/// a busy machine.
+const GRACE: Millis = Millis::from_secs(1);
 
 /// The state that snapshots share, and the last revision. One for each [`weir_snapshot::Publisher`].
 #[derive(Debug, Default)]
 pub struct Lives {
     revision: u64,
-    endpoints: HashMap<(Box<str>, SocketAddr), Arc<Live>>,
-    turns: HashMap<Box<str>, Arc<AtomicU64>>,
+    generation: u64,
+    services: HashMap<Box<str>, ServiceLives>,
     budgets: HashMap<Box<str>, Arc<Budget>>,
+}
+
+/// What is kept of one service.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceLives {
+    /// Pools built so far.
+    builds: u64,
+    endpoints: HashMap<SocketAddr, Known>,
+    pub(crate) turn: Arc<AtomicU64>,
+    last: Option<Built>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// The last pool that it was in.
+    build: u64,
+    generation: u64,
+    label: Arc<str>,
+    live: Arc<Live>,
+}
+
+/// A pool and what it was built of.
+#[derive(Debug)]
+struct Built {
+    service: Service,
+    found: Arc<[Found]>,
+    pool: Arc<Pool>,
+}
+
+/// The lasting part of a member.
+pub(crate) struct Lasting {
+    pub(crate) label: Arc<str>,
+    pub(crate) generation: u64,
+    pub(crate) live: Arc<Live>,
 }
 
 impl Lives {
@@ -33,30 +74,78 @@ impl Lives {
         self.revision
     }
 
-    pub(crate) fn endpoint(&mut self, service: &str, address: SocketAddr, rules: &HealthRules) -> Arc<Live> {
-        shared(&mut self.endpoints, (service.into(), address), || Live::new(rules))
-    }
-
-    pub(crate) fn turn(&mut self, service: &str) -> Arc<AtomicU64> {
-        shared(&mut self.turns, service.into(), AtomicU64::default)
+    /// What is kept of this service, and the count of generations.
+    pub(crate) fn service(&mut self, name: &str) -> (&mut ServiceLives, &mut u64) {
+        let Self { services, generation, .. } = self;
+        // Not `entry`: that would copy the name each time.
+        if !services.contains_key(name) {
+            services.insert(name.into(), ServiceLives::default());
+        }
+        (services.entry(name.into()).or_default(), generation)
     }
 
     pub(crate) fn budget(&mut self, route: &str) -> Arc<Budget> {
-        shared(&mut self.budgets, route.into(), Budget::new)
+        Arc::clone(self.budgets.entry(route.into()).or_default())
     }
 
     /// Drops what nobody else holds. Called before an assembly: the snapshot that is current then still holds its own,
     /// so that what goes and comes back within one reload is the same.
-    pub(crate) fn forget_unused(&mut self) {
-        self.endpoints.retain(|_, live| Arc::strong_count(live) > 1);
-        self.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+    pub(crate) fn forget_unused(&mut self, services: &[Service]) {
+        for (name, service) in &mut self.services {
+            if !services.iter().any(|other| other.name == *name) {
+                service.last = None;
+            }
+            service.endpoints.retain(|_, known| Arc::strong_count(&known.live) > 1);
+        }
+        self.services.retain(|_, service| !service.endpoints.is_empty() || Arc::strong_count(&service.turn) > 1);
         self.budgets.retain(|_, budget| Arc::strong_count(budget) > 1);
     }
 }
 
-fn shared<K: Eq + Hash, V>(known: &mut HashMap<K, Arc<V>>, key: K, fresh: impl FnOnce() -> V) -> Arc<V> {
-    match known.entry(key) {
-        Entry::Occupied(entry) => Arc::clone(entry.get()),
-        Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(fresh()))),
+impl ServiceLives {
+    /// The pool of the last assembly, if it is what would be built again.
+    pub(crate) fn unchanged(&self, service: &Service, found: &Arc<[Found]>) -> Option<Arc<Pool>> {
+        let last = self.last.as_ref()?;
+        let same = (Arc::ptr_eq(&last.found, found) || last.found == *found) && last.service == *service;
+        same.then(|| Arc::clone(&last.pool))
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.builds += 1;
+    }
+
+    pub(crate) fn built(&mut self, service: &Service, found: &Arc<[Found]>, pool: &Arc<Pool>) {
+        self.last = Some(Built { service: service.clone(), found: Arc::clone(found), pool: Arc::clone(pool) });
+    }
+
+    /// The endpoint at this address. One that joins a fleet waits for its first probe, if there are probes; the first
+    /// fleet does not, for there is nobody to serve meanwhile.
+    pub(crate) fn endpoint(
+        &mut self,
+        address: SocketAddr,
+        rules: &HealthRules,
+        now: Moment,
+        generation: &mut u64,
+    ) -> Lasting {
+        let (build, builds) = (self.builds, self.builds);
+        let mut next_generation = || {
+            *generation += 1;
+            *generation
+        };
+        let known = self.endpoints.entry(address).or_insert_with(|| {
+            let live = match &rules.probe {
+                Some(probe) if builds > 1 => {
+                    Live::unproven(rules, now.after(probe.timeout.duration() + GRACE.duration()))
+                }
+                _ => Live::new(rules),
+            };
+            Known { build, generation: next_generation(), label: address.to_string().into(), live: Arc::new(live) }
+        });
+        // Not in the pool before this one: it was away.
+        if known.build + 1 < build {
+            known.generation = next_generation();
+        }
+        known.build = build;
+        Lasting { label: Arc::clone(&known.label), generation: known.generation, live: Arc::clone(&known.live) }
     }
 }

@@ -2,15 +2,25 @@
 #![expect(clippy::disallowed_macros, reason = "metrics are written here")]
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
-use weir_snapshot::{Member, Snapshot};
+use weir_snapshot::{Member, Moment, Snapshot};
+
+use crate::{News, Report};
 
 const EJECTIONS: &str = "weir_ejections_total";
 const PROBES: &str = "weir_probes_total";
 const UP: &str = "weir_endpoint_up";
 const IN_FLIGHT: &str = "weir_in_flight";
+const FOUND: &str = "weir_discovery_endpoints";
+const AGE: &str = "weir_discovery_age_seconds";
+const SOURCE_UP: &str = "weir_discovery_up";
+const FAILURES: &str = "weir_discovery_failures_total";
+const UPDATES: &str = "weir_discovery_updates_total";
+const EMPTY: &str = "weir_discovery_empty_total";
+const STALE: &str = "weir_discovery_stale_seconds";
+const LEADER: &str = "weir_discovery_known_leader";
 
 /// Every metric of this crate: name, kind, labels, help. Also what `docs/reference/metrics.md` lists.
-pub const METRICS: [(&str, &str, &[&str], &str); 4] = [
+pub const METRICS: [(&str, &str, &[&str], &str); 12] = [
     (
         EJECTIONS,
         "counter",
@@ -20,6 +30,29 @@ pub const METRICS: [(&str, &str, &[&str], &str); 4] = [
     (PROBES, "counter", &["service", "endpoint", "result"], "Probes, by what they found."),
     (UP, "gauge", &["service", "endpoint"], "Whether an endpoint is healthy (1) or ejected (0)."),
     (IN_FLIGHT, "gauge", &["service", "endpoint"], "Exchanges that hold the endpoint now."),
+    (FOUND, "gauge", &["service", "source"], "Endpoints of the source that count now."),
+    (
+        AGE,
+        "gauge",
+        &["service", "source"],
+        "Time since the source last answered, or since weir started; an idle Consul answers once per `wait`.",
+    ),
+    (SOURCE_UP, "gauge", &["service", "source"], "Whether the source answered last (1) or failed (0)."),
+    (FAILURES, "counter", &["service", "source", "reason"], "Questions that the source did not answer, by why."),
+    (UPDATES, "counter", &["service", "source"], "Lists of endpoints that the source told."),
+    (
+        EMPTY,
+        "counter",
+        &["service", "source"],
+        "Lists without endpoints; believed only after they were told for `empty_after`.",
+    ),
+    (
+        STALE,
+        "gauge",
+        &["service", "source"],
+        "Time since the server that answered heard of the leader; 0 when the leader vouches for the list.",
+    ),
+    (LEADER, "gauge", &["service", "source"], "Whether the server that answered knows a leader (1) or not (0)."),
 ];
 
 /// Says what the metrics of this crate mean. Once, after the recorder was installed.
@@ -43,6 +76,44 @@ pub fn refresh(snapshot: &Snapshot) {
             gauge!(IN_FLIGHT, labels(pool.service(), member)).set(f64::from(member.live.in_flight()));
         }
     }
+}
+
+/// Writes how the sources stand; for whoever is about to render the metrics.
+pub fn refresh_sources(report: &Report, now: Moment) {
+    for service in &report.services {
+        for source in &service.sources {
+            let labels = || source_labels(&service.service, &source.source);
+            let bit = |set: bool| if set { 1.0 } else { 0.0 };
+            #[expect(clippy::cast_precision_loss, reason = "a count of endpoints is far below 2^52")]
+            gauge!(FOUND, labels()).set(source.endpoints as f64);
+            gauge!(AGE, labels()).set(now.since(source.last_contact.unwrap_or_default()).as_secs_f64());
+            gauge!(SOURCE_UP, labels()).set(bit(source.failing.is_none() && source.last_contact.is_some()));
+            let stale = source.stale.as_ref();
+            gauge!(STALE, labels()).set(stale.map_or(0.0, |stale| stale.last_contact.as_secs_f64()));
+            gauge!(LEADER, labels()).set(bit(stale.is_none_or(|stale| stale.known_leader)));
+        }
+    }
+}
+
+pub(crate) fn news(service: &str, source: &str, news: &News) {
+    let mut labels = source_labels(service, source);
+    match news {
+        News::Unchanged => {}
+        News::Failed(error) => {
+            labels.push(Label::from_static_parts("reason", error.reason));
+            counter!(FAILURES, labels).increment(1);
+        }
+        News::Endpoints(listing) => {
+            if listing.endpoints.is_empty() {
+                counter!(EMPTY, labels.clone()).increment(1);
+            }
+            counter!(UPDATES, labels).increment(1);
+        }
+    }
+}
+
+fn source_labels(service: &str, source: &str) -> Vec<Label> {
+    vec![Label::new("service", service.to_owned()), Label::new("source", source.to_owned())]
 }
 
 pub(crate) fn probed(service: &str, member: &Member, result: &'static str) {

@@ -72,7 +72,6 @@ mod tests {
     use std::time::Duration;
 
     use tokio::time::timeout;
-    use weir_balance::Weight;
     use weir_snapshot::{Live, Millis, ProbeKind};
 
     use super::*;
@@ -87,13 +86,7 @@ mod tests {
             statuses: Vec::new(),
             probe: Some(PROBE),
         };
-        let member = Member {
-            address: ([127, 0, 0, 1], 1).into(),
-            label: "127.0.0.1:1".into(),
-            weight: Weight::ONE,
-            drained: false,
-            live: Arc::new(Live::new(&rules)),
-        };
+        let member = Member::new(([127, 0, 0, 1], 1).into(), Arc::new(Live::new(&rules)));
         Watched { service: "optimizers".into(), member, rules: Arc::new(rules) }
     }
 

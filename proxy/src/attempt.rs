@@ -94,8 +94,9 @@ impl Attempt<'_> {
             (false, true) => Duration::MAX,
             (false, false) => FRESH,
         };
-        let pooled =
-            (!rested.is_zero()).then(|| plan.core.idle.take(self.lease.address(), self.timer.now(), rested)).flatten();
+        let pooled = (!rested.is_zero())
+            .then(|| plan.core.idle.take(self.lease.member().into(), self.timer.now(), rested))
+            .flatten();
         if let Some(connection) = pooled {
             plan.core.observe.connected(self.lease, "reused");
             if let Conversation::Ended(tried) = self.converse(connection, Origin::Pooled { may_resend }).await {
@@ -227,6 +228,11 @@ impl Attempt<'_> {
             if plan.blames(failure) && !stale {
                 plan.blame(lease);
             }
+            // Other failures may be quick because they are failures.
+            if failure == Failure::Timeout {
+                let now = plan.core.clock.now();
+                lease.answered(now, now.since(sent_at));
+            }
             let facts = plan.facts(self.record.tries, pump.down.is_answered(), replayable);
             let goes_on = plan.goes_on(failure, facts, tried, self.next);
             if goes_on || matches!(verdict, Verdict::Failed(_)) {
@@ -249,16 +255,20 @@ impl Attempt<'_> {
                 Ended(stopped(&event))
             }
             Verdict::Answer { head, status, busy } => {
+                let now = plan.core.clock.now();
                 match failure {
                     // Blamed above, if it is to be.
                     Some(_) => {}
                     None if plan.blames(Failure::Status(status)) => plan.blame(lease),
-                    None => plan.credit(lease),
+                    None => {
+                        plan.credit(lease);
+                        lease.answered(now, now.since(sent_at));
+                    }
                 }
                 let label = if busy { "busy" } else { "answered" };
                 plan.core.observe.tried(lease, label);
                 self.record.tried(lease, label);
-                self.record.answered(status, plan.core.clock.now().since(sent_at));
+                self.record.answered(status, now.since(sent_at));
                 if plan.core.is_draining() || ends_with_connection(&head, plan.head) {
                     pump.down.close_afterwards();
                 }
@@ -326,7 +336,8 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
                 up.respect_keepalive();
                 if let Some(stream) = up.reuse().await {
                     let idle = plan.route.settings.timeouts.idle.duration();
-                    plan.core.idle.put(lease.address(), Connection { stream, wire }, plan.core.clock.now(), idle);
+                    let whom = lease.member().into();
+                    plan.core.idle.put(whom, Connection { stream, wire }, plan.core.clock.now(), idle);
                 }
             }
             (if whole && reusable { After::Reuse } else { After::Linger }, false)

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pingora_core::protocols::Stream;
 use tokio::io::ReadBuf;
-use weir_snapshot::Moment;
+use weir_snapshot::{Member, Moment};
 
 use crate::wire::Handle;
 
@@ -31,17 +31,31 @@ struct Resting {
     until: Moment,
 }
 
+/// Whom a connection leads to: the address, and which of those that were there one after the other. A newcomer at an
+/// address is not asked over a connection to whoever was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Whom {
+    pub(crate) address: SocketAddr,
+    pub(crate) generation: u64,
+}
+
+impl From<&Member> for Whom {
+    fn from(member: &Member) -> Self {
+        Self { address: member.address, generation: member.generation }
+    }
+}
+
 /// The idle connections of all endpoints.
 #[derive(Clone, Default)]
-pub(crate) struct Idle(Arc<Mutex<HashMap<SocketAddr, Vec<Resting>>>>);
+pub(crate) struct Idle(Arc<Mutex<HashMap<Whom, Vec<Resting>>>>);
 
 impl Idle {
-    /// The connection to `address` that was used last and is still open, if it rested no longer than `at_most`.
-    pub(crate) fn take(&self, address: SocketAddr, now: Moment, at_most: Duration) -> Option<Connection> {
+    /// The connection to `whom` that was used last and is still open, if it rested no longer than `at_most`.
+    pub(crate) fn take(&self, whom: Whom, now: Moment, at_most: Duration) -> Option<Connection> {
         loop {
             let resting = {
                 let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let list = map.get_mut(&address)?;
+                let list = map.get_mut(&whom)?;
                 if list.last()?.until <= now || now.since(list.last()?.since) > at_most {
                     return None;
                 }
@@ -54,11 +68,11 @@ impl Idle {
     }
 
     /// Keeps a connection for `timeout`.
-    pub(crate) fn put(&self, address: SocketAddr, connection: Connection, now: Moment, timeout: Duration) {
+    pub(crate) fn put(&self, whom: Whom, connection: Connection, now: Moment, timeout: Duration) {
         connection.wire.rest();
         let resting = Resting { connection, since: now, until: now.after(timeout) };
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let list = map.entry(address).or_default();
+        let list = map.entry(whom).or_default();
         let oldest = (list.len() >= MOST).then(|| list.remove(0));
         list.push(resting);
         drop(map);
@@ -66,12 +80,12 @@ impl Idle {
         drop(oldest);
     }
 
-    /// Closes those whose time is up, and those to addresses that `keep` says no to.
-    pub(crate) fn sweep(&self, now: Moment, keep: impl Fn(&SocketAddr) -> bool) {
+    /// Closes those whose time is up, and those to whom `keep` says no.
+    pub(crate) fn sweep(&self, now: Moment, keep: impl Fn(&Whom) -> bool) {
         let mut gone = Vec::new();
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (address, list) in map.iter_mut() {
-            let kept = keep(address);
+        for (whom, list) in map.iter_mut() {
+            let kept = keep(whom);
             gone.extend(list.extract_if(.., |resting| !kept || resting.until <= now));
         }
         map.retain(|_, list| !list.is_empty());

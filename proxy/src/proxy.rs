@@ -13,7 +13,7 @@ use weir_snapshot::{Bytes, Clock, ListenerSettings, Reader, TrustedProxies};
 use crate::access_log::AccessLog;
 use crate::body::Budget;
 use crate::core::{Core, RequestIds};
-use crate::idle::Idle;
+use crate::idle::{Idle, Whom};
 use crate::listener::Listener;
 use crate::observe::Observe;
 
@@ -107,9 +107,9 @@ impl Proxy {
         self.tasks.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
                 let snapshot = core.reader.load();
-                let known: std::collections::HashSet<SocketAddr> =
-                    snapshot.pools.iter().flat_map(|pool| pool.members()).map(|member| member.address).collect();
-                core.idle.sweep(core.clock.now(), |address| known.contains(address));
+                let members = snapshot.pools.iter().flat_map(|pool| pool.members());
+                let known: std::collections::HashSet<Whom> = members.map(Whom::from).collect();
+                core.idle.sweep(core.clock.now(), |whom| known.contains(whom));
                 core.observe.sweep();
             }
         });

@@ -1,14 +1,20 @@
 //! What a request pays to the snapshot: load, route, lease, budget. `cargo bench -p weir-snapshot --bench request`.
 
+use std::collections::VecDeque;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll, Waker};
 
 use divan::{Bencher, black_box};
-use weir_balance::{Policy, Weight};
+use weir_balance::{Client, Nanos, Policy, Rules};
 use weir_snapshot::{
-    Budget, BudgetRules, Bytes, HealthRules, KeySource, Live, Member, Millis, Moment, Pool, PoolParts, Publisher,
-    RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts, WhenAllEjected,
+    Answer, Budget, BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Member, Millis, Moment, Permits, Pool,
+    PoolParts, Publisher, QueueRules, RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts, Tried,
+    Unserved, WhenAllEjected, Wish,
 };
 
 fn main() {
@@ -16,22 +22,25 @@ fn main() {
 }
 
 fn pool(policy: Policy, count: u16) -> Arc<Pool> {
+    Pool::new(parts(policy, count)).map_or_else(|error| unreachable!("{error}"), Arc::new)
+}
+
+fn parts(policy: Policy, count: u16) -> PoolParts {
     let health =
         HealthRules { failures: 3, window: Millis::from_secs(30), successes: 1, statuses: Vec::new(), probe: None };
     let member = |index: u16| {
         let address = SocketAddr::from(([10, 0, 0, 1], 1 + index));
         let live = Arc::new(Live::new(&health));
-        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, live }
+        Member::new(address, live)
     };
-    let parts = PoolParts {
+    PoolParts {
         service: "optimizers".into(),
         policy,
         members: (0..count).map(member).collect(),
         health: Arc::new(health.clone()),
         when_all_ejected: WhenAllEjected::TryAll,
         turn: Arc::new(AtomicU64::new(0)),
-    };
-    Pool::new(parts).map_or_else(|error| unreachable!("{error}"), Arc::new)
+    }
 }
 
 fn table(hosts: usize, paths: usize) -> RouteTable {
@@ -91,6 +100,63 @@ fn lease_round_robin(bencher: Bencher<'_, '_>, count: u16) {
 fn lease_least_connections(bencher: Bencher<'_, '_>, count: u16) {
     let pool = pool(Policy::LeastConnections, count);
     bencher.bench(|| drop(pool.lease(black_box(Moment::default()), None, &[])));
+}
+
+fn queued(count: u16) -> Arc<Pool> {
+    let millis = Nanos::from_millis;
+    let order = Rules {
+        max: 1024,
+        factor: 10,
+        believed: millis(2000),
+        least: millis(1),
+        handicap: millis(500),
+        slack: millis(200),
+        small: millis(100),
+    };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
+    let permits = Arc::new(Permits::new(rules, Clock::start()));
+    let parts = parts(Policy::LeastConnections, count);
+    Pool::queued(parts, permits).map_or_else(|error| unreachable!("{error}"), Arc::new)
+}
+
+fn ask(pool: &Arc<Pool>) -> Answer {
+    pool.ask(&Wish {
+        now: Moment::default(),
+        arrival: Moment::default(),
+        deadline: Moment::from_nanos(u64::MAX),
+        work: Nanos::from_millis(55),
+        class: 0,
+        client: Client(1),
+        key: None,
+        tried: &Tried::EMPTY,
+    })
+}
+
+/// A service with a queue that nobody waits in.
+#[divan::bench(args = [4, 16, 1000])]
+fn permit_with_room(bencher: Bencher<'_, '_>, count: u16) {
+    let pool = queued(count);
+    bencher.bench(|| drop(ask(black_box(&pool))));
+}
+
+/// Everything that an exchange pays that has to wait behind a thousand others, waking excepted.
+#[divan::bench(args = [4, 16])]
+fn permit_after_waiting(bencher: Bencher<'_, '_>, count: u16) {
+    let pool = queued(count);
+    let _busy: Vec<Answer> = (0..count - 1).map(|_| ask(&pool)).collect();
+    let mut current = ask(&pool);
+    let mut waiting: VecDeque<Answer> = (0..1000).map(|_| ask(&pool)).collect();
+    bencher.bench_local(|| {
+        waiting.push_back(ask(black_box(&pool)));
+        // Its permit goes to the first in the queue, which is the first that we hold.
+        current = Answer::Refused(Unserved::NoEndpoint);
+        if let Some(Answer::Waits(mut first)) = waiting.pop_front()
+            && let Poll::Ready(Ok(lease)) = Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop()))
+        {
+            current = Answer::Served(lease);
+        }
+    });
+    drop(current);
 }
 
 #[divan::bench]

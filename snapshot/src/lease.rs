@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_balance::Slot;
 
@@ -19,6 +20,8 @@ pub struct Lease {
     pool: Arc<Pool>,
     slot: Slot,
     hold: Hold,
+    /// Whether it holds one of the endpoint's permits.
+    permit: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +43,20 @@ pub enum LeaseKind {
 }
 
 impl Lease {
-    pub(crate) fn new(pool: Arc<Pool>, slot: Slot, hold: Hold) -> Self {
-        let lease = Self { pool, slot, hold };
+    pub(crate) fn new(pool: Arc<Pool>, slot: Slot, hold: Hold, now: Moment) -> Self {
+        let lease = Self { pool, slot, hold, permit: false };
         lease.live().begin();
+        if lease.pool.policy().reads_latency() {
+            lease.live().speed.asked(now);
+        }
         lease
+    }
+
+    /// With one of the endpoint's permits. Only under the lock of the service's permits.
+    pub(crate) fn with_permit(mut self) -> Self {
+        self.live().take_permit();
+        self.permit = true;
+        self
     }
 
     /// The endpoint's slot in [`Lease::pool`]: what goes into `tried`.
@@ -100,6 +113,22 @@ impl Lease {
         }
     }
 
+    /// The head of a good answer came this long after the request was sent, or none came for so long. For policies that
+    /// read latencies; otherwise nothing.
+    pub fn answered(&self, now: Moment, took: Duration) {
+        if self.pool.policy().reads_latency() {
+            self.live().speed.answered(now, took);
+        }
+    }
+
+    /// The endpoint answered that it is busy, which is no failure: for `span` it gets one exchange less at a time than it
+    /// has now, at least one. For services with a queue; otherwise nothing.
+    pub fn busy(&self, now: Moment, span: Duration) {
+        if self.permit {
+            self.live().lower(now, span);
+        }
+    }
+
     fn live(&self) -> &Live {
         &self.member().live
     }
@@ -112,5 +141,8 @@ impl Drop for Lease {
             self.live().return_trial(ticket);
         }
         self.live().end();
+        if let (true, Some(permits)) = (self.permit, self.pool.permits()) {
+            permits.give_back(self.live());
+        }
     }
 }

@@ -4,19 +4,23 @@ mod budget;
 mod clock;
 mod lease;
 mod live;
+mod permits;
 mod pool;
 mod publish;
 mod route;
 mod settings;
+mod speed;
 mod sync;
 mod units;
 mod verdict;
+mod waiting;
 
 pub use budget::Budget;
 pub use clock::Clock;
 pub use lease::{Lease, LeaseKind};
 pub use live::Live;
-pub use pool::{Member, Pool, PoolParts};
+pub use permits::{Answer, Permits, QueueRules, Tried, Unserved, Wish};
+pub use pool::{Member, Pool, PoolParts, Tier};
 pub use publish::{Publisher, Reader, Snapshot};
 pub use route::{Route, RouteTable};
 pub use settings::{
@@ -25,3 +29,4 @@ pub use settings::{
 };
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};
+pub use waiting::Waiting;

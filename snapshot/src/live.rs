@@ -1,16 +1,21 @@
-//! What is known of one endpoint right now: exchanges in flight, and the verdict.
+//! What is known of one endpoint right now: exchanges in flight, the verdict, and whether it was ever seen to work.
 //!
 //! One per service and address, shared by every snapshot that lists the endpoint, so a reload forgets nothing.
 //! Cost: a pick reads one word of state and one count; a success of a healthy endpoint reads the state and no more.
 //! The lock is taken for a failure, and for a success while ejected: both are rare.
 //! How threads meet here is tried exhaustively in `tests/loom.rs`.
 
-use std::sync::PoisonError;
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
+use weir_balance::Latency;
+
+use crate::speed::Speed;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::verdict::{Transition, Verdict};
-use crate::{HealthRules, Moment};
+use crate::{HealthRules, Moment, Permits};
 
 /// The two low bits of [`Live::state`].
 const PHASE: u32 = 0b11;
@@ -18,6 +23,8 @@ const HEALTHY: u32 = 0;
 const EJECTED: u32 = 1;
 /// Ejected, and one trial exchange is out.
 const TRIAL: u32 = 2;
+/// Joined a fleet that serves, and its first probe is still out.
+const NEW: u32 = 3;
 
 /// The live state of one endpoint. Aligned to two cache lines, which x86 fetches as a pair, so that counting on one
 /// endpoint does not slow down the count of its neighbour.
@@ -28,10 +35,20 @@ pub struct Live {
     /// A phase, and above it a number that grows with every change of phase. The number is what a trial is held by:
     /// one that comes back late cannot be mistaken for the trial that is out then.
     state: AtomicU32,
-    /// The moment of the ejection or of the last failed trial, in nanoseconds.
+    /// The moment of the ejection or of the last failed trial, in nanoseconds; while new, until when that counts.
     waiting_since: AtomicU64,
     /// The truth that `state` mirrors; every turn of the verdict is made under this lock, hence reported once.
     verdict: Mutex<Verdict>,
+    /// How fast it answers, where the policy asks.
+    pub(crate) speed: Speed,
+    /// Permits that leases hold. Changes only under the lock of the service's permits.
+    permits: AtomicU32,
+    /// What the capacity is lowered to until [`Live::lowered_until`].
+    lowered: AtomicU32,
+    /// In nanoseconds; the capacity is what it is from then on.
+    lowered_until: AtomicU64,
+    /// Who wants to know when the verdict turns.
+    permits_of: Mutex<Weak<Permits>>,
 }
 
 /// The right to one trial exchange: the state it was taken in.
@@ -42,6 +59,8 @@ pub(crate) struct Ticket(u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Admission {
     Healthy,
+    /// Nothing, while another endpoint can have it: the first probe is about to tell.
+    Unproven,
     /// Not before the compare-exchange of [`Live::take_trial`].
     TrialDue(Ticket),
     Ejected,
@@ -55,7 +74,21 @@ impl Live {
             state: AtomicU32::new(HEALTHY),
             waiting_since: AtomicU64::new(0),
             verdict: Mutex::new(Verdict::new(rules)),
+            speed: Speed::new(),
+            permits: AtomicU32::new(0),
+            lowered: AtomicU32::new(0),
+            lowered_until: AtomicU64::new(0),
+            permits_of: Mutex::new(Weak::new()),
         }
+    }
+
+    /// Idle, and new until the first probe has told, at the latest until `until`: exchanges go to others while there are
+    /// any. A failure meanwhile ejects at once, since nothing ever spoke for it. Only for services with probes.
+    pub fn unproven(rules: &HealthRules, until: Moment) -> Self {
+        let live = Self::new(rules);
+        live.waiting_since.store(until.as_nanos(), Relaxed);
+        live.state.store(NEW, Relaxed);
+        live
     }
 
     /// Exchanges that hold a lease on it.
@@ -64,9 +97,18 @@ impl Live {
         self.in_flight.load(Relaxed)
     }
 
+    /// How fast it answers, as far as a policy that asks had it measured.
+    pub fn latency(&self, now: Moment) -> Latency {
+        self.speed.latency(now)
+    }
+
     /// Whether it is ejected; an ejected endpoint with a trial out is ejected still.
     pub fn is_ejected(&self) -> bool {
-        self.state.load(Relaxed) & PHASE != HEALTHY
+        matches!(self.state.load(Relaxed) & PHASE, EJECTED | TRIAL)
+    }
+
+    fn is_new(&self) -> bool {
+        self.state.load(Relaxed) & PHASE == NEW
     }
 
     /// When the verdict last turned; moment zero if it never did. Takes the lock: for status pages, not for requests.
@@ -81,29 +123,39 @@ impl Live {
 
     /// One failure, of a probe or of an exchange. The transition is given to exactly one caller.
     pub fn failed(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
-        self.with(|verdict| {
-            let transition = verdict.failed(now, rules);
+        let transition = self.with(|verdict| {
+            let new = self.is_new();
+            let unproven = new && now.as_nanos() < self.waiting_since.load(Relaxed);
+            let transition = if unproven { verdict.eject(now) } else { verdict.failed(now, rules) };
             if transition.is_some() {
                 self.waiting_since.store(now.as_nanos(), Relaxed);
                 self.turn_to(EJECTED);
+            } else if new {
+                self.turn_to(HEALTHY);
             }
             transition
-        })
+        });
+        self.report(transition)
     }
 
     /// One success, of a probe or of an exchange that was let through to find out. The transition is given to exactly
     /// one caller. Costs one load while healthy.
     pub fn succeeded(&self, now: Moment, rules: &HealthRules) -> Option<Transition> {
-        if !self.is_ejected() {
+        if self.state.load(Relaxed) & PHASE == HEALTHY {
             return None;
         }
-        self.with(|verdict| {
+        let transition = self.with(|verdict| {
+            if self.is_new() {
+                self.turn_to(HEALTHY);
+                return None;
+            }
             let transition = verdict.succeeded(now, rules);
             if transition.is_some() {
                 self.turn_to(HEALTHY);
             }
             transition
-        })
+        });
+        self.report(transition)
     }
 
     /// What the endpoint may be given now; trials only where no probe finds out instead.
@@ -112,6 +164,8 @@ impl Live {
         let state = self.state.load(Acquire);
         match state & PHASE {
             HEALTHY => Admission::Healthy,
+            NEW if now.as_nanos() >= self.waiting_since.load(Relaxed) => Admission::Healthy,
+            NEW => Admission::Unproven,
             EJECTED if rules.probe.is_none() => {
                 let waiting_since = Moment::from_nanos(self.waiting_since.load(Relaxed));
                 let due = now.since(waiting_since) >= rules.window.duration();
@@ -147,6 +201,50 @@ impl Live {
 
     pub(crate) fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Permits that are out.
+    pub fn permits(&self) -> u32 {
+        // Relaxed, because whoever decides by it holds the lock under which it changes.
+        self.permits.load(Relaxed)
+    }
+
+    pub(crate) fn take_permit(&self) {
+        self.permits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn return_permit(&self) {
+        self.permits.fetch_sub(1, Relaxed);
+    }
+
+    /// Lowers the capacity for a while to one less than what is out now, at least one: where one is always let through,
+    /// exchanges find out when the endpoint is less busy, and those who wait are never stuck.
+    pub(crate) fn lower(&self, now: Moment, span: Duration) {
+        self.lowered.store(self.permits().saturating_sub(1).max(1), Relaxed);
+        self.lowered_until.fetch_max(now.after(span).as_nanos(), Relaxed);
+    }
+
+    /// The capacity as it is now.
+    pub(crate) fn lowered(&self, capacity: NonZeroU32, now: Moment) -> NonZeroU32 {
+        if now.as_nanos() >= self.lowered_until.load(Relaxed) {
+            return capacity;
+        }
+        NonZeroU32::new(self.lowered.load(Relaxed)).map_or(capacity, |lowered| lowered.min(capacity))
+    }
+
+    /// From now on these permits are told when the verdict turns.
+    pub(crate) fn report_to(&self, permits: &Arc<Permits>) {
+        *self.permits_of.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(permits);
+    }
+
+    /// Tells of a turn, after the verdict's lock: those who are told read the state.
+    fn report(&self, transition: Option<Transition>) -> Option<Transition> {
+        transition.inspect(|_| {
+            let told = self.permits_of.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+            if let Some(permits) = told {
+                permits.verdict_turned();
+            }
+        })
     }
 
     /// Changes the phase, whatever trials do meanwhile. Only under the lock.

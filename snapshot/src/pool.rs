@@ -3,17 +3,34 @@
 //! In: [`PoolParts`]. Out: leases. Cost: a lease is one `fetch_add` for the turn, the policy's pick, one `fetch_add` for
 //! the count and one for the pool's `Arc`; no allocation, no lock.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use weir_balance::{Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Loads, Policy, Selector, Slot, Weight};
+use weir_balance::{
+    Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Latency, Loads, Policy, Selector, Slot, Weight, dice,
+};
 
 use crate::lease::{Hold, Lease};
 use crate::live::{Admission, Live};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-use crate::{HealthRules, Moment, WhenAllEjected};
+use crate::{Answer, HealthRules, Moment, Permits, WhenAllEjected, Wish};
+
+/// Rank among the endpoints of a service: one is picked only when no endpoint of a lower tier admits. Numbers need not be
+/// dense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tier(pub u16);
+
+impl Tier {
+    /// Serves always.
+    pub const PRIMARY: Self = Self(0);
+    /// After all others.
+    pub const BACKUP: Self = Self(u16::MAX);
+}
 
 /// One endpoint of a pool.
 #[derive(Clone, Debug)]
@@ -26,8 +43,30 @@ pub struct Member {
     pub weight: Weight,
     /// Gets no new exchanges, by the operator's wish; outlasts every verdict.
     pub drained: bool,
+    /// Whether it serves always, or only when those before it cannot.
+    pub tier: Tier,
+    /// Exchanges that it wants at most at once, when it or the configuration says so.
+    pub capacity: Option<NonZeroU32>,
+    /// Which of those that were at this address one after the other: a connection to another one is not used for it.
+    pub generation: u64,
     /// The state that all snapshots share.
     pub live: Arc<Live>,
+}
+
+impl Member {
+    /// A primary one of weight 1, not drained, the first at its address.
+    pub fn new(address: SocketAddr, live: Arc<Live>) -> Self {
+        Self {
+            address,
+            label: address.to_string().into(),
+            weight: Weight::ONE,
+            drained: false,
+            tier: Tier::PRIMARY,
+            capacity: None,
+            generation: 0,
+            live,
+        }
+    }
 }
 
 /// What a pool is made of.
@@ -37,7 +76,7 @@ pub struct PoolParts {
     pub service: Arc<str>,
     /// The choice as configured.
     pub policy: Policy,
-    /// The endpoints, in the order that slots count them.
+    /// The endpoints; slots count them in this order, those of lower tiers first.
     pub members: Vec<Member>,
     /// How endpoints are found broken and well again.
     pub health: Arc<HealthRules>,
@@ -51,24 +90,58 @@ pub struct PoolParts {
 pub struct Pool {
     service: Arc<str>,
     policy: Policy,
-    selector: Selector,
+    /// In ascending order; one in most pools, none in an empty one.
+    tiers: Box<[Rank]>,
     members: Box<[Member]>,
     health: Arc<HealthRules>,
     when_all_ejected: WhenAllEjected,
     turn: Arc<AtomicU64>,
+    /// What dice are made from. Another in each process, so that several in front of one fleet do not draw alike.
+    seed: u64,
+    permits: Option<Arc<Permits>>,
+}
+
+/// The endpoints of one tier: their table, which counts slots from zero, and the slot of the first of them.
+struct Rank {
+    selector: Selector,
+    first: u16,
 }
 
 impl Pool {
-    /// Builds the policy's table; costs what [`Selector::build`] costs.
+    /// Builds the policy's table for each tier; costs what [`Selector::build`] costs.
     ///
     /// # Errors
     /// [`EndpointsError`] when there are too many members, or two share a label.
     pub fn new(parts: PoolParts) -> Result<Self, EndpointsError> {
-        let PoolParts { service, policy, members, health, when_all_ejected, turn } = parts;
-        let endpoints =
-            members.iter().map(|member| Endpoint { identity: (&*member.label).into(), weight: member.weight });
-        let selector = Selector::build(&policy, &Endpoints::new(endpoints.collect())?);
-        Ok(Self { service, policy, selector, members: members.into(), health, when_all_ejected, turn })
+        let PoolParts { service, policy, mut members, health, when_all_ejected, turn } = parts;
+        members.sort_by_key(|member| member.tier);
+        // All together first: no two may share a label across tiers either, and there must be a slot for each.
+        Endpoints::new(members.iter().map(endpoint).collect())?;
+        let mut tiers = Vec::new();
+        let mut first = 0;
+        for same in members.chunk_by(|one, other| one.tier == other.tier) {
+            let selector = Selector::build(&policy, &Endpoints::new(same.iter().map(endpoint).collect())?);
+            tiers.push(Rank { selector, first });
+            first += u16::try_from(same.len()).unwrap_or_default();
+        }
+        let (tiers, members) = (tiers.into(), members.into());
+        // The standard library's hashers are seeded by the operating system, each in another way.
+        let seed = RandomState::new().hash_one(());
+        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, seed, permits: None })
+    }
+
+    /// The same for a service whose exchanges wait for permits: lease with [`Pool::ask`]. `permits` are shared by the
+    /// snapshots of the service, as `turn` is.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn queued(parts: PoolParts, permits: Arc<Permits>) -> Result<Self, EndpointsError> {
+        Self::new(parts).map(|pool| Self { permits: Some(permits), ..pool })
+    }
+
+    /// The permits of its endpoints, if the service has a queue.
+    pub fn permits(&self) -> Option<&Arc<Permits>> {
+        self.permits.as_ref()
     }
 
     /// The service's name.
@@ -113,34 +186,86 @@ impl Pool {
     /// Picks an endpoint that admits and is not in `tried`, and counts the exchange on it.
     ///
     /// Admits: healthy and not drained; without a configured probe also an ejected one, for one trial exchange at a time,
-    /// once `window` has passed since its ejection or its last failed trial. When all are ejected, what
+    /// once `window` has passed since its ejection or its last failed trial. An endpoint of a higher tier only when none
+    /// of a lower one does; one that waits for its first probe only when no other does. When all are ejected, what
     /// [`WhenAllEjected`] says. `key` is for the hash policies. `None`: nobody admits, or all that do were tried.
     ///
     /// Two picks at the same instant may both see the count before either raised it; every later one sees both.
     pub fn lease(self: &Arc<Self>, now: Moment, key: Option<KeyHash>, tried: &[Slot]) -> Option<Lease> {
+        self.lease_where(now, key, tried, |_| true)
+    }
+
+    /// A lease with a permit of its endpoint, or a place in the queue for one. A service without a queue answers as
+    /// [`Pool::lease`] does. The lease may be on an endpoint of a newer snapshot's pool: go on with [`Lease::pool`].
+    pub fn ask(self: &Arc<Self>, wish: &Wish<'_>) -> Answer {
+        if let Some(permits) = &self.permits {
+            return permits.ask(self, wish);
+        }
+        let lease = self.lease(wish.now, wish.key, &wish.tried.slots(self));
+        lease.map_or(Answer::Refused(crate::Unserved::NoEndpoint), Answer::Served)
+    }
+
+    /// Whether an endpoint would take this exchange, were no permit out.
+    pub(crate) fn might_serve(&self, now: Moment, tried: &[Slot]) -> bool {
+        let rest = self.slots().filter(|slot| !tried.contains(slot)).map(|slot| self.member(slot));
+        let mut undrained = rest.filter(|member| !member.drained).peekable();
+        let last_resort =
+            undrained.peek().is_some() && self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected();
+        last_resort || undrained.any(|member| !matches!(member.live.admission(now, &self.health), Admission::Ejected))
+    }
+
+    /// The same among those that have room.
+    pub(crate) fn lease_where(
+        self: &Arc<Self>,
+        now: Moment,
+        key: Option<KeyHash>,
+        tried: &[Slot],
+        has_room: impl Fn(&Member) -> bool,
+    ) -> Option<Lease> {
         // Relaxed, because only the number matters: each pick gets its own.
-        let ask = Ask { turn: self.turn.fetch_add(1, Relaxed), key, tried };
-        let admitting = Admitting { pool: self, now };
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let ask = Ask { turn, dice: dice(self.seed, turn), key, tried };
+        let undrained = |member: &Member| !member.drained && has_room(member);
+        let admits = |member: &Member| {
+            undrained(member)
+                && matches!(member.live.admission(now, &self.health), Admission::Healthy | Admission::TrialDue(_))
+        };
+        let unproven = |member: &Member| {
+            undrained(member) && matches!(member.live.admission(now, &self.health), Admission::Unproven)
+        };
         // Goes round again only when another thread turned a verdict, or took a trial, since the pick.
         loop {
-            if let Some(slot) = self.selector.pick(&ask, &admitting) {
+            if let Some(slot) = self.pick(&ask, now, &admits) {
                 match self.hold(slot, now) {
-                    Some(hold) => return Some(Lease::new(Arc::clone(self), slot, hold)),
+                    Some(hold) => return Some(Lease::new(Arc::clone(self), slot, hold, now)),
                     None => continue,
                 }
             }
+            if let Some(slot) = self.pick(&ask, now, &unproven) {
+                return Some(Lease::new(Arc::clone(self), slot, Hold::Normal, now));
+            }
             if self.all_ejected() {
                 let slot = match self.when_all_ejected {
-                    WhenAllEjected::TryAll => self.selector.pick(&ask, &Undrained { pool: self })?,
+                    WhenAllEjected::TryAll => self.pick(&ask, now, &undrained)?,
                     WhenAllEjected::Refuse => return None,
                 };
-                return Some(Lease::new(Arc::clone(self), slot, Hold::LastResort));
+                return Some(Lease::new(Arc::clone(self), slot, Hold::LastResort, now));
             }
             // An endpoint that was restored between the pick and here must not end in a refusal.
-            if !self.slots().any(|slot| !tried.contains(&slot) && admitting.admits(slot)) {
+            if !self.slots().any(|slot| !tried.contains(&slot) && admits(self.member(slot))) {
                 return None;
             }
         }
+    }
+
+    /// The policy's choice in the lowest tier that has one.
+    fn pick(&self, ask: &Ask<'_>, now: Moment, admits: &impl Fn(&Member) -> bool) -> Option<Slot> {
+        self.tiers.iter().find_map(|tier| {
+            let tried = tier.tried(ask.tried, self.tiers.len());
+            let loads = Those { members: self.members.get(usize::from(tier.first)..)?, now, admits };
+            let slot = tier.selector.pick(&Ask { tried: &tried, ..*ask }, &loads)?;
+            u16::try_from(slot.index()).ok()?.checked_add(tier.first).map(Slot::new)
+        })
     }
 
     fn hold(&self, slot: Slot, now: Moment) -> Option<Hold> {
@@ -148,11 +273,11 @@ impl Pool {
         match live.admission(now, &self.health) {
             Admission::Healthy => Some(Hold::Normal),
             Admission::TrialDue(ticket) => live.take_trial(ticket).map(Hold::Trial),
-            Admission::Ejected => None,
+            Admission::Ejected | Admission::Unproven => None,
         }
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
         // `Endpoints::new` has seen to it that there are no more than a u16 counts.
         (0..u16::try_from(self.members.len()).unwrap_or(u16::MAX)).map(Slot::new)
     }
@@ -168,34 +293,37 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Those that take an exchange in the ordinary way, or as a trial.
-struct Admitting<'a> {
-    pool: &'a Pool,
+impl Rank {
+    /// Slots of the pool as this tier's table counts them; those of other tiers are left out.
+    fn tried<'a>(&self, tried: &'a [Slot], tiers: usize) -> Cow<'a, [Slot]> {
+        if tiers == 1 || tried.is_empty() {
+            return Cow::Borrowed(tried);
+        }
+        let here = tried.iter().filter_map(|slot| u16::try_from(slot.index()).ok()?.checked_sub(self.first));
+        Cow::Owned(here.map(Slot::new).collect())
+    }
+}
+
+fn endpoint(member: &Member) -> Endpoint {
+    Endpoint { identity: (&*member.label).into(), weight: member.weight }
+}
+
+/// The endpoints from the first of a tier on, and which of them may be picked.
+struct Those<'a, F> {
+    members: &'a [Member],
     now: Moment,
+    admits: &'a F,
 }
 
-impl Loads for Admitting<'_> {
+impl<F: Fn(&Member) -> bool> Loads for Those<'_, F> {
     fn admits(&self, slot: Slot) -> bool {
-        let member = self.pool.member(slot);
-        !member.drained && !matches!(member.live.admission(self.now, &self.pool.health), Admission::Ejected)
+        (self.admits)(&self.members[slot.index()])
     }
 
     fn in_flight(&self, slot: Slot) -> u32 {
-        self.pool.member(slot).live.in_flight()
+        self.members[slot.index()].live.in_flight()
     }
-}
-
-/// Those that may be tried when all are ejected.
-struct Undrained<'a> {
-    pool: &'a Pool,
-}
-
-impl Loads for Undrained<'_> {
-    fn admits(&self, slot: Slot) -> bool {
-        !self.pool.member(slot).drained
-    }
-
-    fn in_flight(&self, slot: Slot) -> u32 {
-        self.pool.member(slot).live.in_flight()
+    fn latency(&self, slot: Slot) -> Latency {
+        self.members[slot.index()].live.latency(self.now)
     }
 }

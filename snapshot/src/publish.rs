@@ -26,6 +26,15 @@ impl Snapshot {
     pub fn pool(&self, service: &str) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| &**pool.service() == service)
     }
+
+    /// Moves who waits for a permit over to the endpoints of this snapshot.
+    fn install(&self) {
+        for pool in &self.pools {
+            if let Some(permits) = pool.permits() {
+                permits.install(pool);
+            }
+        }
+    }
 }
 
 /// Publishes snapshots. There is one for each pointer, and no other way to change it.
@@ -39,13 +48,17 @@ impl Publisher {
     /// A pointer to the first snapshot: readers exist only once there is one.
     pub fn new(first: Snapshot) -> Self {
         let revision = watch::Sender::new(first.revision);
+        first.install();
         Self { snapshot: Arc::new(ArcSwap::from_pointee(first)), revision }
     }
 
     /// Replaces the snapshot as a whole. Exchanges that run keep theirs; the next ones read this one.
     pub fn publish(&mut self, snapshot: Snapshot) {
         let revision = snapshot.revision;
-        self.snapshot.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.store(Arc::clone(&snapshot));
+        // After the store, so that who waits is not served from a snapshot that nobody else has yet.
+        snapshot.install();
         // After the store, so that whoever is woken loads the new one.
         self.revision.send_replace(revision);
     }

@@ -68,10 +68,25 @@ impl Verdict {
         if self.failures.len() < needed || now.since(first) > rules.window.duration() {
             return None;
         }
+        self.turn_out(now);
+        Some(Transition::Ejected { failures: rules.failures.max(1) })
+    }
+
+    /// One failure that is enough, of an endpoint that was never seen to work.
+    pub fn eject(&mut self, now: Moment) -> Option<Transition> {
+        self.last_failure = Some(now);
+        if self.ejected {
+            return None;
+        }
+        self.turn_out(now);
+        Some(Transition::Ejected { failures: 1 })
+    }
+
+    fn turn_out(&mut self, now: Moment) {
         self.failures.clear();
+        self.successes = 0;
         self.ejected = true;
         self.since = now;
-        Some(Transition::Ejected { failures: rules.failures.max(1) })
     }
 
     /// One success. Restores an ejected endpoint when it is the last of `successes` in a row; otherwise changes nothing.

@@ -1,15 +1,20 @@
 //! How threads meet on one endpoint, in every interleaving. How to run: `src/sync.rs`.
 #![cfg(loom)]
 
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
-use weir_balance::{Policy, Weight};
+use weir_balance::{Nanos, Policy};
 use weir_snapshot::{
-    Budget, BudgetRules, HealthRules, LeaseKind, Live, Member, Millis, Moment, Pool, PoolParts, Transition,
-    WhenAllEjected,
+    Answer, Budget, BudgetRules, Clock, HealthRules, Lease, LeaseKind, Live, Member, Millis, Moment, Permits, Pool,
+    PoolParts, Probe, ProbeKind, Publisher, QueueRules, Snapshot, Transition, Tried, Unserved, WhenAllEjected, Wish,
 };
 
 fn at(secs: u64) -> Moment {
@@ -23,7 +28,7 @@ fn rules(failures: u16) -> HealthRules {
 fn pool(failures: u16, when_all_ejected: WhenAllEjected) -> Arc<Pool> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&rules(failures)));
-    let member = Member { address, label: "127.0.0.1:1".into(), weight: Weight::ONE, drained: false, live };
+    let member = Member::new(address, live);
     let parts = PoolParts {
         service: "s".into(),
         policy: Policy::RoundRobin,
@@ -151,5 +156,194 @@ fn two_retries_do_not_spend_the_same_budget() {
             move || budget.withdraw(at(0), &BudgetRules { percent: 20, floor_per_second: 0 })
         });
         assert_eq!(granted.iter().filter(|granted| **granted).count(), 1);
+    });
+}
+
+/// One endpoint, one permit.
+fn queued(max: usize) -> Arc<Pool> {
+    let millis = weir_balance::Nanos::from_millis;
+    let order = weir_balance::Rules {
+        max,
+        factor: 1,
+        believed: millis(1000),
+        least: millis(1),
+        handicap: millis(1),
+        slack: millis(1),
+        small: millis(100),
+    };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let live = Arc::new(Live::new(&probed()));
+    let member = Member::new(address, live);
+    let parts = PoolParts {
+        service: "s".into(),
+        policy: Policy::RoundRobin,
+        members: vec![member],
+        health: Arc::new(probed()),
+        when_all_ejected: WhenAllEjected::Refuse,
+        turn: Arc::new(AtomicU64::new(0)),
+    };
+    Arc::new(Pool::queued(parts, Arc::new(Permits::new(rules, Clock::start()))).unwrap())
+}
+
+fn probed() -> HealthRules {
+    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), extra: 0, timeout: Millis::from_secs(1) };
+    HealthRules { probe: Some(probe), ..rules(1) }
+}
+
+fn ask(pool: &Arc<Pool>) -> Answer {
+    pool.ask(&Wish {
+        now: at(0),
+        arrival: at(0),
+        deadline: at(3600),
+        work: weir_balance::Nanos(1),
+        class: 0,
+        client: weir_balance::Client(0),
+        key: None,
+        tried: &Tried::EMPTY,
+    })
+}
+
+/// Waits as an executor does: sleeps until it is woken, then polls. Loom reports a wake-up that never comes.
+struct Bell(loom::sync::Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn served(answer: Answer) -> Result<Lease, Unserved> {
+    let mut waiting = match answer {
+        Answer::Served(lease) => return Ok(lease),
+        Answer::Refused(why) => return Err(why),
+        Answer::Waits(waiting) => waiting,
+    };
+    let bell = Arc::new(Bell(loom::sync::Notify::new()));
+    let waker = Waker::from(Arc::clone(&bell));
+    loop {
+        match Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(served) => return served,
+            Poll::Pending => bell.0.wait(),
+        }
+    }
+}
+
+fn nothing_is_left(pool: &Pool) {
+    let live = &pool.members()[0].live;
+    assert_eq!((live.permits(), live.in_flight(), pool.permits().unwrap().waiting()), (0, 0, 0));
+}
+
+#[test]
+fn everybody_who_asks_for_a_permit_gets_it_and_never_two_at_once() {
+    loom::model(|| {
+        let pool = queued(10);
+        twice({
+            let pool = Arc::clone(&pool);
+            move || {
+                let lease = served(ask(&pool)).unwrap();
+                assert_eq!(lease.member().live.permits(), 1);
+            }
+        });
+        nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_while_it_is_granted_hands_the_permit_on() {
+    loom::model(|| {
+        let pool = queued(10);
+        let first = served(ask(&pool)).unwrap();
+        let (leaver, last) = (ask(&pool), ask(&pool));
+        let leaves = thread::spawn(move || drop(leaver));
+        let ends = thread::spawn(move || drop(first));
+        drop(served(last).unwrap());
+        leaves.join().unwrap();
+        ends.join().unwrap();
+        nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn a_permit_that_comes_back_while_a_place_in_the_queue_is_taken_is_not_lost() {
+    loom::model(|| {
+        let pool = queued(1);
+        let first = served(ask(&pool)).unwrap();
+        let ends = thread::spawn(move || drop(first));
+        assert!(served(ask(&pool)).is_ok());
+        ends.join().unwrap();
+        nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn a_waiter_is_served_or_refused_whenever_the_verdict_turns_to_and_fro() {
+    loom::model(|| {
+        let pool = queued(10);
+        let mut publisher = Publisher::new(Snapshot { pools: vec![Arc::clone(&pool)], ..Snapshot::default() });
+        let first = served(ask(&pool)).unwrap();
+        let waits = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || served(ask(&pool)).map(drop)
+        });
+        let live = Arc::clone(&pool.members()[0].live);
+        live.failed(at(0), &probed());
+        live.succeeded(at(1), &probed());
+        drop(first);
+        assert!(matches!(waits.join().unwrap(), Ok(()) | Err(Unserved::NoEndpoint)));
+        publisher.publish(Snapshot::default());
+        nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn a_new_snapshot_loses_no_waiter() {
+    loom::model(|| {
+        let pool = queued(10);
+        let snapshot = |pool: &Arc<Pool>| Snapshot { pools: vec![Arc::clone(pool)], ..Snapshot::default() };
+        let mut publisher = Publisher::new(snapshot(&pool));
+        let first = served(ask(&pool)).unwrap();
+        let waits = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || drop(served(ask(&pool)).unwrap())
+        });
+        let parts = PoolParts {
+            service: "s".into(),
+            policy: Policy::RoundRobin,
+            members: pool.members().to_vec(),
+            health: Arc::new(probed()),
+            when_all_ejected: WhenAllEjected::Refuse,
+            turn: Arc::new(AtomicU64::new(0)),
+        };
+        let newer = Arc::new(Pool::queued(parts, Arc::clone(pool.permits().unwrap())).unwrap());
+        publisher.publish(snapshot(&newer));
+        drop(first);
+        waits.join().unwrap();
+        nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn of_two_answers_at_once_the_slower_one_is_remembered() {
+    loom::model(|| {
+        let live = Arc::new(Live::new(&rules(1)));
+        let member = Member::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), Arc::clone(&live));
+        let parts = PoolParts {
+            service: "s".into(),
+            policy: Policy::PeakEwma,
+            members: vec![member],
+            health: Arc::new(rules(1)),
+            when_all_ejected: WhenAllEjected::Refuse,
+            turn: Arc::new(AtomicU64::new(0)),
+        };
+        let pool = Arc::new(Pool::new(parts).unwrap());
+        let slow = Duration::from_millis(100);
+        let answers = [slow, Duration::from_millis(1)].map(|took| {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.lease(at(0), None, &[]).unwrap().answered(at(0), took))
+        });
+        answers.map(|answer| answer.join().unwrap());
+        assert_eq!(live.latency(at(0)).estimate, Some(Nanos::from_millis(100)));
+        assert_eq!(live.in_flight(), 0);
     });
 }

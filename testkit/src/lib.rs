@@ -9,6 +9,7 @@
 //! - [`Process`], [`Weir`]: a real binary, its output, its memory, its metrics.
 //! - [`Nginx`], [`HaProxy`]: the real peers, in the foreground, on free loopback ports.
 //! - [`Consul`]: a real agent, or a cluster of them.
+//! - [`Knot`]: a real DNS server whose zone is edited live; [`DnsServer`]: a scripted one, for faults.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,8 +22,10 @@ mod body;
 mod connection;
 mod consul;
 mod deadline;
+mod dns;
 mod endpoint;
 mod gate;
+mod knot;
 mod metrics;
 mod pattern;
 mod peers;
@@ -37,8 +40,10 @@ mod wire;
 pub use body::Body;
 pub use consul::Consul;
 pub use deadline::{PATIENCE, eventually};
+pub use dns::{DnsData, DnsMessage, DnsQuestion, DnsRecord, DnsReply, DnsServer};
 pub use endpoint::{Call, Endpoint, Received, Script, Seen};
 pub use gate::Gate;
+pub use knot::Knot;
 pub use metrics::Metrics;
 pub use pattern::{hash, pattern, pattern_hash};
 pub use peers::{HaProxy, Nginx, require};

@@ -42,7 +42,7 @@ retry = { tries = 0 }
 [[service]]
 name = "optimizers"
 policy = "least-conections"
-endpoints = [{ address = "img.example.org:3001" }, { address = "127.0.0.1:3002", weight = 2 }]
+endpoints = [{ address = "img.example.org" }, { address = "127.0.0.1:3002", weight = 2 }]
 "#;
     let (code, out, err) = check_text(toml);
     assert_eq!((code, out.as_str()), (Some(1), ""));

@@ -1,57 +1,11 @@
 //! Real optimizers that die and come back under load, and what they make of input that is no photo.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex};
 
-use weir_testkit::{PATIENCE, Process, Raw, Response, Weir, free_port};
+use weir_testkit::{Process, Raw, Response, Weir, free_port};
 
-use crate::support::{Setup, ask, assert_metric, optimizer, photo, post, up, wait_for_words};
-
-/// What the clients have seen so far.
-#[derive(Default)]
-struct Seen {
-    answers: Mutex<Vec<String>>,
-    changed: Condvar,
-    failures: Mutex<Vec<String>>,
-    stop: AtomicBool,
-}
-
-impl Seen {
-    /// Waits for `more` answers of this optimizer, or of any for "".
-    fn wait_for(&self, id: &str, more: usize) {
-        let count = |answers: &[String]| answers.iter().filter(|answer| answer.starts_with(id)).count();
-        let mut answers = self.answers.lock().unwrap();
-        let wanted = count(&answers) + more;
-        while count(&answers) < wanted {
-            let (next, waited) = self.changed.wait_timeout(answers, PATIENCE).unwrap();
-            assert!(!waited.timed_out(), "no further answer of `{id}`: {:?}", self.failures.lock().unwrap());
-            answers = next;
-        }
-    }
-}
-
-/// Posts photos over one connection until told to stop.
-fn post_photos(weir: SocketAddr, seen: &Seen) {
-    let request = post("/optimize?text=weir&position=br", &photo());
-    let mut client = Raw::connect(weir);
-    while !seen.stop.load(Ordering::SeqCst) {
-        let answer = ask(client.extend(PATIENCE), &request);
-        let id = answer.field("x-optimizer").unwrap_or_default().to_owned();
-        let decoded = image::load_from_memory(&answer.body.kept);
-        match decoded {
-            Ok(image) if answer.status == 200 && (image.width(), image.height()) == (720, 480) && !id.is_empty() => {
-                seen.answers.lock().unwrap().push(id);
-                seen.changed.notify_all();
-            }
-            _ => {
-                let text = answer.text().chars().take(200).collect::<String>();
-                seen.failures.lock().unwrap().push(format!("{} from `{id}`: {text}", answer.status));
-                return;
-            }
-        }
-    }
-}
+use crate::load::under_load;
+use crate::support::{Setup, assert_metric, optimizer, photo, post, up, wait_for_words};
 
 #[test]
 fn an_optimizer_that_is_killed_and_returns_under_load_costs_no_request() {
@@ -66,12 +20,7 @@ fn an_optimizer_that_is_killed_and_returns_under_load_costs_no_request() {
         .route("retry = { non_idempotent = true }\nbody = { max = \"8MiB\", buffer = \"8MiB\" }")
         .service("health = { kind = \"http\", interval = \"2s\", timeout = \"2s\" }")
         .start();
-    let seen = Seen::default();
-
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..3).map(|_| scope.spawn(|| post_photos(weir.address(), &seen))).collect();
-        // Whatever fails below must not leave the clients posting for ever.
-        let stop = StopAtEnd(&seen);
+    let answers = under_load(weir.address(), 3, |seen| {
         seen.wait_for("optimizer-2", 3);
 
         second.kill();
@@ -82,16 +31,8 @@ fn an_optimizer_that_is_killed_and_returns_under_load_costs_no_request() {
         let _again = optimizer(dead, "optimizer-2-again");
         weir.wait_for_metric("weir_endpoint_up", &labels, |up| up >= 1.0);
         seen.wait_for("optimizer-2-again", 3);
-        drop(stop);
-        for client in clients {
-            client.join().unwrap();
-        }
     });
 
-    let failures = seen.failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{failures:?}");
-    let answers = seen.answers.into_inner().unwrap().len();
-    let answers = u32::try_from(answers).unwrap();
     weir.wait_for_metric("weir_requests_total", &[("code", "2xx")], |count| count >= f64::from(answers));
     assert_metric(&weir, "weir_requests_total", &[], answers);
     assert_metric(&weir, "weir_refusals_total", &[], 0);
@@ -101,15 +42,6 @@ fn an_optimizer_that_is_killed_and_returns_under_load_costs_no_request() {
         wait_for_words(&weir, words);
     }
     assert!(weir.is_running());
-}
-
-/// Stops the clients, also when the test fails.
-struct StopAtEnd<'a>(&'a Seen);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::SeqCst);
-    }
 }
 
 /// A weir before one real optimizer.

@@ -24,7 +24,12 @@ fn exposition() -> String {
     let dying = Endpoint::scripted([Plan::new().read_body().reset()]);
     let cutting = Endpoint::scripted([Plan::new().part_of(&Reply::new(200).pattern(1, 1000), 500).reset()]);
     let good = Endpoint::replying(Reply::new(200));
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none.toml");
+    std::fs::write(&none, "endpoints = []").unwrap();
+    let files = format!("file = [{{ path = \"{}\" }}, {{ path = \"/nowhere/list.toml\" }}]", none.display());
     let weir = Setup::before(&[&dying, &cutting, &good])
+        .service(&files)
         .route("host = \"weir.test\"\nretry = { budget = \"0%\", budget_floor = 1 }")
         .service("health = { kind = \"http\", path = \"/\", interval = \"20ms\", failures = 2 }")
         .start();
@@ -136,6 +141,8 @@ fn page() -> String {
          | `reason` of a retry | `connect`, `connect_timeout`, `broken`, `timeout`, `bad_answer`, `status`, `busy` |\n\
          | `reason` of a refusal | see `docs/runbook/refusals.md` |\n\
          | `reason` of an accept error | `exhausted` (descriptors or memory), `connection` |\n\
+         | `reason` of a source's failure | of Consul `denied`, `unreachable`, `tls`, `failing`, …; of a file `unreadable`, `wrong`, `too_large`; of DNS see `docs/guide/dns.md` |\n\
+         | `source` | what it is, as configured: `consul optimizer`, `dns optimizer.example:3001`, `file /etc/weir/a.toml` |\n\
          | `cause` | `exchange`, `probe` |\n\
          | `kind` | `new`, `reused`, `stale` |\n\
          | `mode` | `held`, `streamed` |\n\

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use weir_testkit::{Endpoint, Process, Raw, Response, Weir, eventually};
+use weir_testkit::{Consul, Endpoint, Process, Raw, Response, Weir, eventually};
 
 /// The proxy under test.
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
@@ -26,6 +27,45 @@ pub(crate) fn optimizer(address: SocketAddr, id: &str) -> Process {
     let mut process = Process::start(optimizer_binary(), ["--listen", &address, "--id", id, "--workers", "1"]);
     process.wait_for_line("weir-optimizer ");
     process
+}
+
+/// An optimizer on a free port that has registered as `shop`.
+pub(crate) fn registered(consul: &Consul, id: &str) -> Process {
+    optimizer_token(consul, id, "")
+}
+
+/// As [`registered`], with this ACL token unless it is empty.
+pub(crate) fn optimizer_token(consul: &Consul, id: &str, token: &str) -> Process {
+    let agent = format!("http://{}", consul.api());
+    let mut command = Command::new(optimizer_binary());
+    command.args(["--listen", "127.0.0.1:0", "--workers", "1", "--id", id]);
+    command.args(["--consul", &agent, "--service", "shop"]).env("CONSUL_HTTP_TOKEN", token);
+    let mut process = Process::spawn(command);
+    process.wait_for_line("weir-optimizer ");
+    process
+}
+
+/// A configuration whose service `s` is `shop` in Consul; `source` is added to the lines of the source, `route` to
+/// those of the route.
+pub(crate) fn consul_toml(consul: &Consul, source: &str, route: &str) -> String {
+    let comma = if source.is_empty() { "" } else { ", " };
+    format!(
+        "[server]\nshutdown_delay = \"0s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\npath = \"/\"\nservice = \"s\"\n{route}\n\
+         [[service]]\nname = \"s\"\npolicy = \"least-connections\"\n\
+         consul = {{ address = \"http://{}\", service = \"shop\"{comma}{source} }}\n",
+        consul.api()
+    )
+}
+
+/// What a call of Consul's API answers, which must be 200.
+pub(crate) fn call(api: SocketAddr, method: &str, token: &str, path: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {api}\r\nX-Consul-Token: {token}\r\n");
+    let answer = Raw::ask(api, format!("{head}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"));
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.text()
 }
 
 /// A configuration with one listener, one route and one service, `s`.
@@ -161,6 +201,11 @@ pub(crate) fn assert_metric(weir: &Weir, name: &str, labels: &[(&str, &str)], ex
 /// The exchange that a client has the answer of may not be counted yet: waits until `count` are.
 pub(crate) fn wait_for_exchanges(weir: &Weir, count: u32) {
     weir.wait_for_metric("weir_requests_total", &[], |value| value >= f64::from(count));
+}
+
+/// Waits until its services have endpoints.
+pub(crate) fn wait_until_ready(weir: &Weir) {
+    eventually("/readyz answers 200", || Raw::get(weir.admin(), "/readyz").status == 200);
 }
 
 /// Waits until weir has written this; its last lines may come after its end.

@@ -5,4 +5,5 @@
 mod examples;
 mod fleet;
 mod laws;
+mod queue;
 mod spread;

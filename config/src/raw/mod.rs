@@ -16,7 +16,7 @@ use crate::near::nearest;
 use crate::sink::{Fault, Reported, Sink};
 
 pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
-pub(crate) use kind::{Duration, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
+pub(crate) use kind::{Duration, Factor, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
 pub(crate) use syntax::{Document, Healed, line_of};
 
 /// A TOML value and its place.
@@ -91,6 +91,15 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         array.iter().filter_map(|value| Section::open(value, tables.name, tables.spec, sink).ok()).collect()
+    }
+
+    /// As [`Section::tables`], but one table may stand alone, without brackets.
+    pub(crate) fn one_or_more(&self, tables: &Tables, sink: &mut Sink) -> Vec<Section<'a>> {
+        match self.value(tables.name) {
+            Some(value) if value.get_ref().is_array() => self.tables(tables, sink),
+            Some(value) => Section::open(value, tables.name, tables.spec, sink).into_iter().collect(),
+            None => Vec::new(),
+        }
     }
 
     /// Each element of the list called `name`; `None` when there is no such key or it is no list (reported).

@@ -1,17 +1,19 @@
 //! TOML tables to settings, one file per table of the text.
 
 mod check;
+mod endpoints;
 mod health;
 mod listener;
 mod route;
 mod server;
 mod service;
+mod source;
 
 use weir_snapshot::Millis;
 
-use crate::Config;
 use crate::raw::{Document, Healed, Section, Spec, Tables};
 use crate::sink::{Fault, Reported, Sink};
+use crate::{Config, Endpoint};
 
 /// Every table that there can be, in the order of the reference page.
 pub(crate) static SPECS: &[&Spec] = &[
@@ -19,13 +21,17 @@ pub(crate) static SPECS: &[&Spec] = &[
     &server::SERVER,
     &server::ADMIN,
     &server::LOG,
+    &server::DISCOVERY,
     &listener::LISTENER,
     &route::ROUTE,
     &route::BODY,
     &route::TIMEOUT,
     &route::RETRY,
     &service::SERVICE,
-    &service::ENDPOINT,
+    &endpoints::ENDPOINT,
+    &source::CONSUL,
+    &source::DNS,
+    &source::FILE,
     &service::HASH,
     &service::IP_PREFIX,
     &health::HEALTH,
@@ -38,7 +44,7 @@ const SHORTEST: Millis = Millis::new(1);
 
 static FILE: Spec = Spec {
     header: "",
-    keys: &[&SERVER, &ADMIN, &LOG, &LISTENERS, &ROUTES, &SERVICES],
+    keys: &[&SERVER, &ADMIN, &LOG, &DISCOVERY, &LISTENERS, &ROUTES, &SERVICES],
     later: &[],
     example: "[[listener]]",
     about: "Only a listener, a route and a service are required.",
@@ -64,6 +70,13 @@ static LOG: Tables = Tables {
     shape: "table",
     default: "all defaults",
     meaning: "What is logged, and where to.",
+};
+static DISCOVERY: Tables = Tables {
+    name: "discovery",
+    spec: &server::DISCOVERY,
+    shape: "table",
+    default: "all defaults",
+    meaning: "What the sources of endpoints have in common.",
 };
 static LISTENERS: Tables = Tables {
     name: "listener",
@@ -101,11 +114,25 @@ pub(crate) fn read(text: &str) -> Result<Config, Vec<crate::Problem>> {
     }
 }
 
+/// Reads a file of endpoints; `Err` holds everything that is wrong with it.
+pub(crate) fn read_endpoints(text: &str) -> Result<Vec<Endpoint>, Vec<crate::Problem>> {
+    let healed = Healed::new(text);
+    let document = Document::parse(&healed);
+    let mut sink = Sink::default();
+    let list = endpoints::read_file(document.root.get_ref(), text, &mut sink);
+    let problems = document.problems(sink.into_list());
+    match list {
+        Ok(list) if problems.is_empty() => Ok(list),
+        _ => Err(problems),
+    }
+}
+
 fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<Config, Reported> {
     let file = Section::root(document.root.get_ref(), text.len(), &FILE, sink);
     let server = file.table(&SERVER, sink).and_then(|section| server::read_server(&section, sink));
     let admin = file.table(&ADMIN, sink).and_then(|section| server::read_admin(&section, sink));
     let log = file.table(&LOG, sink).and_then(|section| server::read_log(&section, sink));
+    let discovery = file.table(&DISCOVERY, sink).and_then(|section| server::read_discovery(&section, sink));
     let listeners = listener::read_all(&file.tables(&LISTENERS, sink), sink);
     let services = service::read_all(&file.tables(&SERVICES, sink), text, sink);
     let memory = server.as_ref().ok().map(|server| server.body_memory);
@@ -125,6 +152,7 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
         server: server?,
         admin: admin?.value,
         log: log?,
+        discovery: discovery?,
         listeners: all(listeners.into_iter().map(|listener| listener.settings))?,
         services: all(services.into_iter().map(|service| service.settings))?,
         routes: all(routes.into_iter().map(|route| route.settings))?,

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]` and `[log]`.
+//! `[server]`, `[admin]`, `[log]` and `[discovery]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use weir_snapshot::{Bytes, Millis, TrustedProxies};
 
 use super::ONE_DAY;
 use crate::near::nearest;
-use crate::raw::{Duration, Key, List, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
+use crate::raw::{Duration, Key, List, Optional, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
 use crate::sink::{Fault, Reported, Sink};
-use crate::{AccessLog, Admin, Log, Server, defaults, names};
+use crate::{AccessLog, Admin, Discovery, Log, Server, defaults, names};
 
 pub(crate) static SERVER: Spec = Spec {
     header: "[server]",
@@ -32,6 +32,13 @@ pub(crate) static LOG: Spec = Spec {
     later: &[],
     example: "[log]",
     about: "The access log: one line of JSON per exchange.",
+};
+pub(crate) static DISCOVERY: Spec = Spec {
+    header: "[discovery]",
+    keys: &[&CACHE_DIR, &START_WAIT],
+    later: &[],
+    example: "[discovery]",
+    about: "What the sources of endpoints have in common.",
 };
 
 static THREADS: Key<Whole<usize>, Otherwise<usize>> = Key {
@@ -89,6 +96,19 @@ static ACCESS: Key<Text<AccessLog>, Otherwise<AccessLog>> = Key {
     meaning: "Where the access log goes.",
 };
 
+static CACHE_DIR: Key<Text<PathBuf>, Optional> = Key {
+    name: "cache_dir",
+    kind: Text { shape: "path of a folder", parse: names::path, show: names::show_path },
+    absent: Optional(|| "nothing is kept".to_owned()),
+    meaning: "Where the last good endpoints of each service are kept, so that weir starts while a source is down.",
+};
+static START_WAIT: Key<Duration, Otherwise<Millis>> = Key {
+    name: "start_wait",
+    kind: Duration { min: Millis::new(0), max: Millis::from_secs(300) },
+    absent: Otherwise(defaults::START_WAIT),
+    meaning: "How long a start waits for the first answer of every source before it goes on without.",
+};
+
 /// The admin address and where it is written.
 #[derive(Debug)]
 pub(super) struct AdminRead {
@@ -120,6 +140,12 @@ pub(super) fn read_admin(section: &Section<'_>, sink: &mut Sink) -> Result<Admin
 
 pub(super) fn read_log(section: &Section<'_>, sink: &mut Sink) -> Result<Log, Reported> {
     Ok(Log { access: section.take(&ACCESS, sink)? })
+}
+
+pub(super) fn read_discovery(section: &Section<'_>, sink: &mut Sink) -> Result<Discovery, Reported> {
+    let cache_dir = section.take(&CACHE_DIR, sink);
+    let start_wait = section.take(&START_WAIT, sink);
+    Ok(Discovery { cache_dir: cache_dir?, start_wait: start_wait? })
 }
 
 fn parse_access(text: &str) -> Result<AccessLog, Fault> {

@@ -1,55 +1,53 @@
-//! `[[service]]` with its endpoints and what its policy needs.
+//! `[[service]]` and what its policy needs.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use weir_balance::{Endpoints, Policy, VirtualNodes, Weight};
-use weir_snapshot::{KeySource, WhenAllEjected};
+use weir_balance::{LoadFactor, Policy, VirtualNodes};
+use weir_snapshot::{KeySource, Millis, WhenAllEjected};
 
-use super::health;
+use super::endpoints::{self, ENDPOINTS, EndpointRead};
+use super::source::{self, CONSUL_TABLES, DNS_TABLES, FILE_TABLES};
+use super::{ONE_DAY, health};
 use crate::near::nearest;
-use crate::raw::{
-    Flag, Item, Key, Kind, Otherwise, Required, Section, Spec, Tables, Text, Value, Whole, Word, line_of,
-};
+use crate::raw::{Duration, Factor, Key, Optional, Otherwise, Required, Section, Spec, Tables, Text, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
-use crate::{Endpoint, Service, defaults, names};
+use crate::{Service, Source, defaults, names};
 
 pub(crate) static SERVICE: Spec = Spec {
     header: "[[service]]",
-    keys: &[&NAME, &POLICY, &HASH_TABLE, &IP_PREFIX_TABLE, &ENDPOINTS, &HEALTH_TABLE, &ALL_EJECTED],
-    later: &[
-        ("queue", "queues with permits"),
-        ("work", "predicted work"),
-        ("consul", "endpoints from Consul"),
-        ("dns", "endpoints from DNS"),
-        ("file", "endpoints from a watched file"),
-        ("kubernetes", "endpoints from Kubernetes"),
+    keys: &[
+        &NAME,
+        &POLICY,
+        &HASH_TABLE,
+        &IP_PREFIX_TABLE,
+        &ENDPOINTS,
+        &CONSUL_TABLES,
+        &DNS_TABLES,
+        &FILE_TABLES,
+        &EMPTY_AFTER,
+        &HEALTH_TABLE,
+        &ALL_EJECTED,
     ],
+    later: &[("queue", "queues with permits"), ("work", "predicted work"), ("kubernetes", "endpoints from Kubernetes")],
     example: "[[service]]",
-    about: "A named group of endpoints that can stand in for one another, and how one of them is picked.",
-};
-pub(crate) static ENDPOINT: Spec = Spec {
-    header: "[[service.endpoints]]",
-    keys: &[&ADDRESS, &WEIGHT, &DRAIN],
-    later: &[],
-    example: "{ address = \"127.0.0.1:3001\" }",
-    about: "One endpoint, mostly written in place: `endpoints = [{ address = \"127.0.0.1:3001\", weight = 2 }]`.",
+    about: "A named group of endpoints that can stand in for one another, and how one of them is picked. Its endpoints come \
+            from `endpoints`, `consul`, `dns` and `file`, from one of them or several together.",
 };
 pub(crate) static HASH: Spec = Spec {
     header: "[service.hash]",
-    keys: &[&HASH_KEY, &VIRTUAL],
-    later: &[("bounded_load", "bounded load")],
+    keys: &[&HASH_KEY, &VIRTUAL, &BOUNDED],
+    later: &[],
     example: "hash = { key = \"path\" }",
-    about: "Only under `consistent-hash`, and required there.",
+    about: "Only under `consistent-hash`, `maglev` and `slots`, and required there.",
 };
 pub(crate) static IP_PREFIX: Spec = Spec {
     header: "[service.ip_prefix]",
     keys: &[&V4, &V6],
     later: &[],
     example: "ip_prefix = { v4 = 24 }",
-    about: "How much of a client's address is hashed. Only under `ip-hash`, or `consistent-hash` with `key = \"client-ip\"`.",
+    about: "How much of a client's address is hashed. Only under `ip-hash`, or where `hash.key` is `\"client-ip\"`.",
 };
 
 /// The words of `policy`.
@@ -58,8 +56,25 @@ enum Choice {
     RoundRobin,
     Weighted,
     LeastConnections,
+    P2c,
+    Random,
+    PeakEwma,
     IpHash,
     ConsistentHash,
+    Maglev,
+    Slots,
+}
+
+impl Choice {
+    /// The word, where the policy hashes what the `hash` table says.
+    const fn hashing(self) -> Option<&'static str> {
+        match self {
+            Self::ConsistentHash => Some("consistent-hash"),
+            Self::Maglev => Some("maglev"),
+            Self::Slots => Some("slots"),
+            _ => None,
+        }
+    }
 }
 
 static NAME: Key<Text<Box<str>>, Required> = Key {
@@ -79,20 +94,27 @@ static POLICY: Key<Word<Choice>, Required> = Key {
             ("round-robin", Choice::RoundRobin),
             ("weighted", Choice::Weighted),
             ("least-connections", Choice::LeastConnections),
+            ("p2c", Choice::P2c),
+            ("random", Choice::Random),
+            ("peak-ewma", Choice::PeakEwma),
             ("ip-hash", Choice::IpHash),
             ("consistent-hash", Choice::ConsistentHash),
+            ("maglev", Choice::Maglev),
+            ("slots", Choice::Slots),
         ],
-        later: &["p2c", "random", "peak-ewma", "maglev", "slots"],
+        later: &[],
     },
     absent: Required,
-    meaning: "How an endpoint is picked: in turn, in turn by weight, the least busy, by client, by `hash.key`.",
+    meaning: "How an endpoint is picked: in turn; in turn by weight; the least busy; the less busy of two by chance; by \
+              chance; the faster and less busy of two by chance; by client; by `hash.key`, on a ring, by Maglev's table, or by \
+              the slots of Redis Cluster.",
 };
 static HASH_TABLE: Tables = Tables {
     name: "hash",
     spec: &HASH,
     shape: "table",
-    default: "required under `consistent-hash`",
-    meaning: "What `consistent-hash` hashes.",
+    default: "required under `consistent-hash`, `maglev` and `slots`",
+    meaning: "What these policies hash.",
 };
 static IP_PREFIX_TABLE: Tables = Tables {
     name: "ip_prefix",
@@ -101,13 +123,6 @@ static IP_PREFIX_TABLE: Tables = Tables {
     default: "all defaults",
     meaning: "How much of a client's address is hashed.",
 };
-static ENDPOINTS: Tables = Tables {
-    name: "endpoints",
-    spec: &ENDPOINT,
-    shape: "array of `\"ip:port\"` or tables, not empty",
-    default: "required",
-    meaning: "The endpoints.",
-};
 static HEALTH_TABLE: Tables = Tables {
     name: "health",
     spec: &health::HEALTH,
@@ -115,30 +130,17 @@ static HEALTH_TABLE: Tables = Tables {
     default: "all defaults",
     meaning: "How endpoints are found broken and found well again.",
 };
+static EMPTY_AFTER: Key<Duration, Otherwise<Millis>> = Key {
+    name: "empty_after",
+    kind: Duration { min: Millis::new(0), max: ONE_DAY },
+    absent: Otherwise(defaults::EMPTY_AFTER),
+    meaning: "For how long a source must have said that there are no endpoints before that is believed.",
+};
 static ALL_EJECTED: Key<Word<WhenAllEjected>, Otherwise<WhenAllEjected>> = Key {
     name: "all_ejected",
     kind: Word { words: &[("try-all", WhenAllEjected::TryAll), ("refuse", WhenAllEjected::Refuse)], later: &[] },
     absent: Otherwise(WhenAllEjected::TryAll),
     meaning: "When no endpoint is healthy: try them all the same, or answer 503.",
-};
-
-static ADDRESS: Key<Text<SocketAddr>, Required> = Key {
-    name: "address",
-    kind: Text { shape: "`\"ip:port\"`", parse: names::endpoint_address, show: SocketAddr::to_string },
-    absent: Required,
-    meaning: "Where it listens.",
-};
-static WEIGHT: Key<Weighing, Otherwise<Weight>> = Key {
-    name: "weight",
-    kind: Weighing,
-    absent: Otherwise(defaults::WEIGHT),
-    meaning: "Its share relative to the others; not under `round-robin`.",
-};
-static DRAIN: Key<Flag, Otherwise<bool>> = Key {
-    name: "drain",
-    kind: Flag,
-    absent: Otherwise(defaults::DRAIN),
-    meaning: "Whether it gets no new exchanges; those that run may end.",
 };
 
 static HASH_KEY: Key<Text<KeyWord>, Required> = Key {
@@ -155,7 +157,15 @@ static VIRTUAL: Key<Whole<u16>, Otherwise<u16>> = Key {
     name: "virtual_nodes",
     kind: Whole { min: 1, max: VirtualNodes::MAX },
     absent: Otherwise(defaults::VIRTUAL_NODES),
-    meaning: "Places on the ring of an endpoint of weight 1: more spread better and take more memory.",
+    meaning: "Places on the ring of an endpoint of weight 1: more spread better and take more memory. Only under \
+              `consistent-hash`.",
+};
+static BOUNDED: Key<Factor, Optional> = Key {
+    name: "bounded_load",
+    kind: Factor { min: LoadFactor::MIN, max: LoadFactor::MAX },
+    absent: Optional(|| "no bound".to_owned()),
+    meaning: "How many times the mean load, by weight, an endpoint may have in flight before its keys go to the next: \
+              1.25 keeps most keys at home, 1.0 spreads as evenly as can be.",
 };
 static V4: Key<Whole<u8>, Otherwise<u8>> = Key {
     name: "v4",
@@ -169,36 +179,6 @@ static V6: Key<Whole<u8>, Otherwise<u8>> = Key {
     absent: Otherwise(defaults::IP_PREFIX_V6),
     meaning: "Bits of an IPv6 address.",
 };
-
-/// A weight; its own kind, because zero deserves its own advice.
-struct Weighing;
-
-impl Kind for Weighing {
-    type Out = Weight;
-
-    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<Weight, Reported> {
-        let number = Whole { min: i128::MIN, max: i128::MAX }.read(name, value, sink)?;
-        let weight = u16::try_from(number).ok().and_then(|number| Weight::new(number).ok());
-        weight.ok_or_else(|| {
-            let message = format!("a weight is between 1 and {}", Weight::MAX);
-            let fault = match number {
-                0 => Fault::new(message, "this endpoint would never be picked")
-                    .help("write `drain = true` to stop new requests to this endpoint"),
-                1.. => Fault::new(message, "too large").help("divide all weights of the service by the same number"),
-                _ => Fault::new(message, "too small"),
-            };
-            sink.wrong(value.span(), fault)
-        })
-    }
-
-    fn shape(&self) -> String {
-        format!("whole number, 1 to {}", Weight::MAX)
-    }
-
-    fn show(&self, value: &Weight) -> String {
-        value.get().to_string()
-    }
-}
 
 /// What `hash.key` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,69 +270,88 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
     let prefix = read_prefix(section, choice.ok(), hash.as_ref().ok(), sink);
     let policy = choice.and_then(|choice| policy_of(choice, hash.as_ref()));
     let key = prefix.and_then(|prefix| key_of(prefix, hash));
-    let endpoints = read_endpoints(section, text, sink);
+    let sources = source::read_all(section, sink);
+    let endpoints = endpoints::read_all(section, text, sink);
     if matches!(choice, Ok(Choice::RoundRobin)) {
-        refuse_weights(&endpoints, sink);
+        endpoints::refuse_weights(&endpoints, sink);
     }
+    refuse_backups_alone(section, &endpoints, &sources, sink);
+    let empty_after = section.take(&EMPTY_AFTER, sink);
     let health = section.table(&HEALTH_TABLE, sink).and_then(|section| health::read(&section, sink));
     let when_all_ejected = section.take(&ALL_EJECTED, sink);
-    let addresses = endpoints.iter().flatten().filter_map(|read| Some((read.address?, read.span.clone()))).collect();
+    let addresses = endpoints.iter().flatten().filter_map(|read| Some((read.socket()?, read.span.clone()))).collect();
     let settings = || {
-        let endpoints = endpoints?.into_iter().map(|read| read.settings).collect::<Result<_, _>>()?;
+        let (endpoints, named) = endpoints::split(endpoints?)?;
         Ok(Service {
             name: name.clone()?,
             policy: policy?,
             endpoints,
+            sources: sources?.into_iter().chain(named).collect(),
+            empty_after: empty_after?,
             health: health?,
             when_all_ejected: when_all_ejected?,
         })
     };
     ServiceRead { settings: settings(), name: name.clone().ok(), name_span: section.span(NAME.name), key, addresses }
 }
+/// The `hash` table as far as it concerns the policy.
+#[derive(Clone, Debug)]
+struct Hash {
+    key: KeyWord,
+    virtual_nodes: VirtualNodes,
+    bounded_load: Option<LoadFactor>,
+}
+
 /// The `hash` table; `None` where there is none and none is needed.
-fn read_hash(
-    section: &Section<'_>,
-    choice: Option<Choice>,
-    sink: &mut Sink,
-) -> Result<Option<(KeyWord, VirtualNodes)>, Reported> {
+fn read_hash(section: &Section<'_>, choice: Option<Choice>, sink: &mut Sink) -> Result<Option<Hash>, Reported> {
     let name = HASH_TABLE.name;
     if !section.has(name) {
-        if choice != Some(Choice::ConsistentHash) {
-            return Ok(None);
-        }
-        let fault = Fault::new("`consistent-hash` needs a `hash` table", "what does it hash?");
+        let Some(word) = choice.and_then(Choice::hashing) else { return Ok(None) };
+        let fault = Fault::new(format!("`{word}` needs a `hash` table"), "what does it hash?");
         return Err(sink.missing(section.span(POLICY.name), fault.help(format!("add `{}`", HASH.example))));
     }
     let table = section.table(&HASH_TABLE, sink)?;
     let key = table.take(&HASH_KEY, sink);
     let virtual_nodes = table.take(&VIRTUAL, sink);
-    if let Some(choice) = choice.filter(|choice| *choice != Choice::ConsistentHash) {
-        let label = if choice == Choice::IpHash {
-            "`ip-hash` hashes the client's address"
-        } else {
-            "this policy hashes nothing"
-        };
-        let fault = Fault::new("`hash` belongs to the policy `consistent-hash`", label);
-        sink.wrong(section.key_span(name), fault.help("write `policy = \"consistent-hash\"`, or leave `hash` out"));
+    let bounded_load = table.take(&BOUNDED, sink);
+    match choice {
+        Some(choice) if choice.hashing().is_none() => {
+            let label = if choice == Choice::IpHash {
+                "`ip-hash` hashes the client's address"
+            } else {
+                "this policy hashes nothing"
+            };
+            let fault = Fault::new("`hash` belongs to the policies `consistent-hash`, `maglev` and `slots`", label);
+            sink.wrong(section.key_span(name), fault.help("write `policy = \"consistent-hash\"`, or leave `hash` out"));
+        }
+        Some(Choice::Maglev | Choice::Slots) if table.has(VIRTUAL.name) => {
+            let fault = Fault::new("`virtual_nodes` belongs to the policy `consistent-hash`", "there is no ring here");
+            sink.wrong(
+                table.key_span(VIRTUAL.name),
+                fault.help("write `policy = \"consistent-hash\"`, or leave `virtual_nodes` out"),
+            );
+        }
+        _ => {}
     }
-    let nodes = VirtualNodes::new(virtual_nodes?).unwrap_or(VirtualNodes::DEFAULT);
-    Ok(Some((key?, nodes)))
+    let virtual_nodes = VirtualNodes::new(virtual_nodes?).unwrap_or(VirtualNodes::DEFAULT);
+    Ok(Some(Hash { key: key?, virtual_nodes, bounded_load: bounded_load?.and_then(LoadFactor::from_hundredths) }))
 }
 
 /// How many bits of a client's address are hashed, IPv4 and IPv6.
 fn read_prefix(
     section: &Section<'_>,
     choice: Option<Choice>,
-    hash: Option<&Option<(KeyWord, VirtualNodes)>>,
+    hash: Option<&Option<Hash>>,
     sink: &mut Sink,
 ) -> Result<(u8, u8), Reported> {
     let table = section.table(&IP_PREFIX_TABLE, sink)?;
     let v4 = table.take(&V4, sink);
     let v6 = table.take(&V6, sink);
     let idle = match (choice, hash) {
-        (None | Some(Choice::IpHash), _) | (Some(Choice::ConsistentHash), None) => false,
-        (Some(Choice::ConsistentHash), Some(hash)) => !matches!(hash, Some((KeyWord::ClientIp, _))),
-        _ => true,
+        (None | Some(Choice::IpHash), _) => false,
+        (Some(choice), _) if choice.hashing().is_none() => true,
+        (Some(_), None) => false,
+        (Some(_), Some(hash)) => hash.as_ref().is_none_or(|hash| hash.key != KeyWord::ClientIp),
     };
     if idle && table.is_written() {
         let fault = Fault::new("`ip_prefix` belongs to policies that hash the client's address", "this one does not");
@@ -364,25 +363,28 @@ fn read_prefix(
     Ok((v4?, v6?))
 }
 
-fn policy_of(choice: Choice, hash: Result<&Option<(KeyWord, VirtualNodes)>, &Reported>) -> Result<Policy, Reported> {
+fn policy_of(choice: Choice, hash: Result<&Option<Hash>, &Reported>) -> Result<Policy, Reported> {
+    let bounded_load = || Ok(hash.map_err(|reported| *reported)?.as_ref().and_then(|hash| hash.bounded_load));
     Ok(match choice {
         Choice::RoundRobin => Policy::RoundRobin,
         Choice::Weighted => Policy::Weighted,
         Choice::LeastConnections => Policy::LeastConnections,
+        Choice::P2c => Policy::P2c,
+        Choice::Random => Policy::Random,
+        Choice::PeakEwma => Policy::PeakEwma,
         Choice::IpHash => Policy::IpHash,
         Choice::ConsistentHash => {
-            let virtual_nodes =
-                hash.map_err(|reported| *reported)?.as_ref().map_or(VirtualNodes::DEFAULT, |(_, nodes)| *nodes);
-            Policy::ConsistentHash { virtual_nodes }
+            let hash = hash.map_err(|reported| *reported)?.as_ref();
+            let virtual_nodes = hash.map_or(VirtualNodes::DEFAULT, |hash| hash.virtual_nodes);
+            Policy::ConsistentHash { virtual_nodes, bounded_load: bounded_load()? }
         }
+        Choice::Maglev => Policy::Maglev { bounded_load: bounded_load()? },
+        Choice::Slots => Policy::Slots { bounded_load: bounded_load()? },
     })
 }
 
-fn key_of(
-    (v4_prefix, v6_prefix): (u8, u8),
-    hash: Result<Option<(KeyWord, VirtualNodes)>, Reported>,
-) -> Result<KeySource, Reported> {
-    Ok(match hash?.map(|(key, _)| key) {
+fn key_of((v4_prefix, v6_prefix): (u8, u8), hash: Result<Option<Hash>, Reported>) -> Result<KeySource, Reported> {
+    Ok(match hash?.map(|hash| hash.key) {
         None | Some(KeyWord::ClientIp) => KeySource::ClientIp { v4_prefix, v6_prefix },
         Some(KeyWord::Path) => KeySource::Path,
         Some(KeyWord::Body) => KeySource::Body,
@@ -392,83 +394,17 @@ fn key_of(
     })
 }
 
-/// An endpoint as far as it could be read.
-struct EndpointRead {
-    settings: Result<Endpoint, Reported>,
-    address: Option<SocketAddr>,
-    /// Where the address is written.
-    span: Range<usize>,
-    weight_span: Range<usize>,
-}
-
-fn read_endpoints(section: &Section<'_>, text: &str, sink: &mut Sink) -> Result<Vec<EndpointRead>, Reported> {
-    let name = ENDPOINTS.name;
-    let Some(items) = section.items(&ENDPOINTS, sink) else {
-        // A source of a later version was meant to bring the endpoints, and has been reported.
-        let sourced = SERVICE.later.iter().any(|(later, _)| section.has(later));
-        if !section.has(name) && !section.is_misspelt(name) && !sourced {
-            let fault =
-                Fault::new("`endpoints` is missing from `[[service]]`", "a service without endpoints serves nobody");
-            return Err(sink.missing(section.header_span(), fault.help("add `endpoints = [\"127.0.0.1:3001\"]`")));
-        }
-        return Err(Reported);
-    };
-    if items.is_empty() {
-        let fault = Fault::new("a service has at least one endpoint", "none");
-        return Err(sink.wrong(section.span(name), fault.help("write `[\"127.0.0.1:3001\"]`")));
-    }
-    if items.len() > Endpoints::MAX {
-        let fault =
-            Fault::new(format!("a service has at most {} endpoints", Endpoints::MAX), format!("{}", items.len()));
-        return Err(sink.wrong(section.span(name), fault));
-    }
-    let read: Vec<EndpointRead> = items.into_iter().flatten().map(|item| read_endpoint(item, sink)).collect();
-    let mut first: HashMap<SocketAddr, Range<usize>> = HashMap::new();
-    for endpoint in &read {
-        let Some(address) = endpoint.address else { continue };
-        if let Some(earlier) = first.get(&address) {
-            let fault = Fault::new(format!("endpoint `{address}` is listed twice in one service"), "again");
-            let line = line_of(text, earlier.start);
-            sink.wrong(
-                endpoint.span.clone(),
-                fault.help(format!("line {line} has it; for a larger share write a weight")),
-            );
-        } else {
-            first.insert(address, endpoint.span.clone());
-        }
-    }
-    Ok(read)
-}
-
-fn read_endpoint(item: Item<'_>, sink: &mut Sink) -> EndpointRead {
-    match item {
-        Item::Text(text, span) => {
-            let address = names::endpoint_address(text).map_err(|fault| sink.wrong(span.clone(), fault));
-            let settings =
-                address.map(|address| Endpoint { address, weight: defaults::WEIGHT, drain: defaults::DRAIN });
-            EndpointRead { settings, address: address.ok(), span: span.clone(), weight_span: span }
-        }
-        Item::Table(section) => {
-            let address = section.take(&ADDRESS, sink);
-            let weight = section.take(&WEIGHT, sink);
-            let drain = section.take(&DRAIN, sink);
-            let settings = || Ok(Endpoint { address: address?, weight: weight?, drain: drain? });
-            EndpointRead {
-                settings: settings(),
-                address: address.ok(),
-                span: section.span(ADDRESS.name),
-                weight_span: section.span(WEIGHT.name),
-            }
-        }
-    }
-}
-
-/// Round robin gives each endpoint the same; a weight beside it is a wish that would be ignored.
-fn refuse_weights(endpoints: &Result<Vec<EndpointRead>, Reported>, sink: &mut Sink) {
-    for endpoint in endpoints.iter().flatten() {
-        if endpoint.settings.as_ref().is_ok_and(|settings| settings.weight != Weight::ONE) {
-            let fault = Fault::new("`round-robin` knows no weights", "would be ignored");
-            sink.wrong(endpoint.weight_span.clone(), fault.help("write `policy = \"weighted\"`"));
-        }
+/// Backups stand in for others; where there are none, the word was probably put in the wrong place.
+fn refuse_backups_alone(
+    section: &Section<'_>,
+    endpoints: &Result<Vec<EndpointRead>, Reported>,
+    sources: &Result<Vec<Source>, Reported>,
+    sink: &mut Sink,
+) {
+    let (Ok(endpoints), Ok(sources)) = (endpoints, sources) else { return };
+    let serves = endpoints.iter().any(|read| !read.is_backup()) || sources.iter().any(|source| !source.backup);
+    if !serves && endpoints.len() + sources.len() > 0 {
+        let fault = Fault::new("all endpoints of the service are backups", "there is nobody that they stand in for");
+        sink.missing(section.span(NAME.name), fault.help("leave `backup` out, or add `endpoints` that serve always"));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use weir_balance::{Policy, Weight};
-use weir_config::{AccessLog, Config, defaults, parse};
+use weir_balance::{LoadFactor, Policy, VirtualNodes, Weight};
+use weir_config::{
+    AccessLog, Config, Dns, Family, Records, Source, SourceKind, Status, TokenFrom, defaults, parse, parse_endpoints,
+};
 use weir_snapshot::{Bytes, KeySource, Millis, ProbeKind, WhenAllEjected};
 
 const LEAST: &str = "[[listener]]\naddress = \"0.0.0.0:8080\"\n[[route]]\nservice = \"a\"\n\
@@ -68,6 +70,22 @@ fn a_route_gets_the_key_of_its_service() {
 }
 
 #[test]
+fn every_word_of_policy_is_that_policy_with_its_options() {
+    let policy = |lines: &str| with("", lines).services[0].policy;
+    assert_eq!(policy("policy = \"p2c\""), Policy::P2c);
+    assert_eq!(policy("policy = \"random\""), Policy::Random);
+    assert_eq!(policy("policy = \"peak-ewma\""), Policy::PeakEwma);
+    let hashing = |word: &str, more: &str| policy(&format!("policy = \"{word}\"\nhash = {{ key = \"path\"{more} }}"));
+    let factor = LoadFactor::from_hundredths;
+    assert_eq!(hashing("maglev", ""), Policy::Maglev { bounded_load: None });
+    assert_eq!(hashing("maglev", ", bounded_load = 1.25"), Policy::Maglev { bounded_load: factor(125) });
+    assert_eq!(hashing("slots", ", bounded_load = 2"), Policy::Slots { bounded_load: factor(200) });
+    let virtual_nodes = VirtualNodes::new(40).unwrap();
+    let ring = Policy::ConsistentHash { virtual_nodes, bounded_load: factor(110) };
+    assert_eq!(hashing("consistent-hash", ", virtual_nodes = 40, bounded_load = 1.1"), ring);
+}
+
+#[test]
 fn a_default_gives_way_to_a_lower_limit_that_is_written() {
     let route = |lines: &str| with(lines, "policy = \"weighted\"").routes[0].settings.clone();
     assert_eq!(route("body = { max = \"10KiB\" }").buffer_body, Bytes::from_kib(10));
@@ -103,6 +121,85 @@ fn endpoints_may_be_text_or_tables_in_place_or_below() {
     let mixed =
         LEAST.replace("[\"127.0.0.1:3001\"]", "[\"127.0.0.1:3001\", { address = \"127.0.0.1:3002\", weight = 1 }]");
     assert_eq!(read(&mixed).services[0].endpoints.len(), 2);
+}
+
+/// The sources of a service with these lines and no `endpoints`.
+fn sources(lines: &str) -> Vec<Source> {
+    let service = format!("policy = \"weighted\"\n{lines}");
+    read(&LEAST.replace("policy = \"round-robin\"\nendpoints = [\"127.0.0.1:3001\"]", &service)).services[0]
+        .sources
+        .clone()
+}
+
+#[test]
+fn a_consul_source_needs_a_service_alone_and_looks_where_consuls_own_tools_do() {
+    let all = sources("consul = { service = \"optimizer\" }");
+    let [Source { kind: SourceKind::Consul(consul), backup: false }] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((&*consul.address, &*consul.service), ("http://127.0.0.1:8500", "optimizer"));
+    assert_eq!(
+        (consul.status, &consul.token, consul.wait),
+        (Status::Passing, &TokenFrom::Usual, Millis::from_secs(60))
+    );
+    assert!(consul.tags.is_empty() && consul.filter.is_none() && consul.identity.is_none());
+}
+
+#[test]
+fn sources_may_be_one_table_or_several_and_of_several_kinds() {
+    let all = sources(
+        "consul = [{ service = \"a\", datacenter = \"dc1\" }, { service = \"a\", datacenter = \"dc2\", backup = true }]\n\
+         dns = { name = \"_a._tcp.example\", type = \"SRV\" }\nfile = { path = \"a.toml\" }\n\
+         endpoints = [\"127.0.0.1:1\", { address = \"B.example:80\", weight = 3, backup = true }]",
+    );
+    let shown: Vec<_> = all
+        .iter()
+        .map(|source| match &source.kind {
+            SourceKind::Consul(consul) => format!("{:?} {}", consul.datacenter.as_deref(), source.backup),
+            SourceKind::File(path) => path.display().to_string(),
+            SourceKind::Dns(Dns { name, records, weight, .. }) => format!("{name} {records:?} {}", weight.get()),
+        })
+        .collect();
+    let named = Records::Addresses { family: Family::Both, port: 80.try_into().unwrap() };
+    assert_eq!(
+        shown,
+        [
+            "Some(\"dc1\") false".to_owned(),
+            "Some(\"dc2\") true".to_owned(),
+            "a.toml".to_owned(),
+            "_a._tcp.example Services 1".to_owned(),
+            format!("b.example {named:?} 3"),
+        ]
+    );
+    assert!(all[4].backup);
+}
+
+#[test]
+fn a_resolver_without_a_port_has_the_port_of_dns() {
+    let all = sources("dns = { name = \"a.\", port = 80, resolvers = [\"10.0.0.2\", \"[::1]:5353\"] }");
+    let SourceKind::Dns(dns) = &all[0].kind else { panic!() };
+    assert_eq!(dns.resolvers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.2:53", "[::1]:5353"]);
+}
+
+#[test]
+fn a_file_of_endpoints_is_read_as_the_list_of_a_service_is() {
+    let list =
+        parse_endpoints("a.toml", "endpoints = [\"127.0.0.1:1\", { address = \"[::1]:2\", weight = 5 }]").unwrap();
+    assert_eq!(list.iter().map(|it| (it.address.port(), it.weight.get())).collect::<Vec<_>>(), [(1, 1), (2, 5)]);
+    assert_eq!(parse_endpoints("a.toml", "endpoints = []"), Ok(Vec::new()));
+}
+
+#[test]
+fn what_is_wrong_in_a_file_of_endpoints_is_shown_with_its_place_and_its_help() {
+    for (text, words) in [
+        ("", "add `endpoints = [\"127.0.0.1:3001\"]`"),
+        ("endpoint = []", "did you mean `endpoints`?"),
+        ("endpoints = [\"a.example:80\"]", "a.toml:1:14"),
+        ("endpoints = [{ address = \"127.0.0.1:1\", weight = 0 }]", "write `drain = true`"),
+        ("endpoints = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", "listed twice"),
+        ("endpoints = [\"127.0.0.1", "a.toml:1"),
+    ] {
+        let problems = parse_endpoints("a.toml", text).unwrap_err().to_string();
+        assert!(problems.contains(words), "{text}: {problems}");
+    }
 }
 
 #[test]

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use weir_balance::{EndpointsError, Policy, Slot, Weight};
 use weir_config::Config;
-use weir_discovery::{AssembleError, Lives, assemble};
-use weir_snapshot::{Moment, Snapshot};
+use weir_discovery::{AssembleError, Found, Lives, assemble, fixed};
+use weir_snapshot::{LeaseKind, Moment, Snapshot, Tier};
 
-use crate::support::{config, route, service, unprobed};
+use crate::support::{assembled, config, http, probed, route, service, unprobed};
 
 fn address(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
@@ -37,7 +37,7 @@ fn a_snapshot_is_what_the_configuration_says() {
     let routes = vec![route(None, "/", "s"), route(Some("img.example.org"), "/optimize", "w")];
     let config = config(routes, vec![service("s", &[address(1)], unprobed()), weighted]);
 
-    let snapshot = assemble(&config, &mut Lives::new()).unwrap();
+    let snapshot = assembled(&config, &mut Lives::new()).unwrap();
 
     let route = snapshot.routes.find(Some("img.example.org:80"), b"/optimize/1").unwrap();
     assert_eq!(&*route.name, "img.example.org/optimize");
@@ -51,21 +51,21 @@ fn a_snapshot_is_what_the_configuration_says() {
 #[test]
 fn revisions_grow() {
     let mut lives = Lives::new();
-    let revisions: Vec<_> = (0..3).map(|_| assemble(&one_service(&[1]), &mut lives).unwrap().revision).collect();
+    let revisions: Vec<_> = (0..3).map(|_| assembled(&one_service(&[1]), &mut lives).unwrap().revision).collect();
     assert_eq!(revisions, [1, 2, 3]);
 }
 
 #[test]
 fn an_endpoint_keeps_its_verdict_and_its_exchanges_whatever_its_weight_and_place() {
     let mut lives = Lives::new();
-    let old = assemble(&one_service(&[1, 2]), &mut lives).unwrap();
+    let old = assembled(&one_service(&[1, 2]), &mut lives).unwrap();
     eject(&old, 0);
     let lease = old.pools[0].lease(Moment::default(), None, &[Slot::new(0)]).unwrap();
     let mut config = one_service(&[3, 2, 1]);
     config.services[0].policy = Policy::Weighted;
     config.services[0].endpoints[2].weight = Weight::new(7).unwrap();
 
-    let new = assemble(&config, &mut lives).unwrap();
+    let new = assembled(&config, &mut lives).unwrap();
 
     assert_eq!(ejected(&new), [false, false, true]);
     let in_flight: Vec<_> = new.pools[0].members().iter().map(|member| member.live.in_flight()).collect();
@@ -77,7 +77,7 @@ fn an_endpoint_keeps_its_verdict_and_its_exchanges_whatever_its_weight_and_place
 fn one_address_in_two_services_is_two_endpoints() {
     let mut lives = Lives::new();
     let services = vec![service("a", &[address(1)], unprobed()), service("b", &[address(1)], unprobed())];
-    let snapshot = assemble(&config(Vec::new(), services), &mut lives).unwrap();
+    let snapshot = assembled(&config(Vec::new(), services), &mut lives).unwrap();
     eject(&snapshot, 0);
     assert!(snapshot.pools[0].all_ejected());
     assert!(!snapshot.pools[1].all_ejected());
@@ -86,9 +86,9 @@ fn one_address_in_two_services_is_two_endpoints() {
 #[test]
 fn a_reload_goes_on_in_the_cycle_and_with_the_retry_budget() {
     let mut lives = Lives::new();
-    let old = assemble(&one_service(&[1, 2, 3]), &mut lives).unwrap();
+    let old = assembled(&one_service(&[1, 2, 3]), &mut lives).unwrap();
     let first = old.pools[0].lease(Moment::default(), None, &[]).unwrap().slot();
-    let new = assemble(&one_service(&[1, 2, 3]), &mut lives).unwrap();
+    let new = assembled(&one_service(&[1, 2, 3]), &mut lives).unwrap();
     let second = new.pools[0].lease(Moment::default(), None, &[]).unwrap().slot();
     assert_ne!(first, second);
     assert!(Arc::ptr_eq(&old.routes.routes()[0].budget, &new.routes.routes()[0].budget));
@@ -97,22 +97,83 @@ fn a_reload_goes_on_in_the_cycle_and_with_the_retry_budget() {
 #[test]
 fn an_endpoint_that_went_is_remembered_while_something_holds_it_and_then_forgotten() {
     let mut lives = Lives::new();
-    let old = assemble(&one_service(&[1, 2]), &mut lives).unwrap();
+    let old = assembled(&one_service(&[1, 2]), &mut lives).unwrap();
     eject(&old, 1);
     let held = old.pools[0].lease(Moment::default(), None, &[]);
-    assemble(&one_service(&[1]), &mut lives).unwrap();
-    assert_eq!(ejected(&assemble(&one_service(&[1, 2]), &mut lives).unwrap()), [false, true]);
+    assembled(&one_service(&[1]), &mut lives).unwrap();
+    assert_eq!(ejected(&assembled(&one_service(&[1, 2]), &mut lives).unwrap()), [false, true]);
 
     drop(held);
     drop(old);
-    assemble(&one_service(&[1]), &mut lives).unwrap();
-    assert_eq!(ejected(&assemble(&one_service(&[1, 2]), &mut lives).unwrap()), [false, false]);
+    assembled(&one_service(&[1]), &mut lives).unwrap();
+    assert_eq!(ejected(&assembled(&one_service(&[1, 2]), &mut lives).unwrap()), [false, false]);
 }
 
 #[test]
 fn a_configuration_that_cannot_be_is_refused_with_the_reason() {
-    let twice = assemble(&one_service(&[1, 1]), &mut Lives::new());
+    let twice = assembled(&one_service(&[1, 1]), &mut Lives::new());
     assert!(matches!(twice, Err(AssembleError::Endpoints { source: EndpointsError::Twice { .. }, .. })));
-    let nowhere = assemble(&config(vec![route(None, "/", "t")], Vec::new()), &mut Lives::new());
+    let nowhere = assembled(&config(vec![route(None, "/", "t")], Vec::new()), &mut Lives::new());
     assert_eq!(nowhere.unwrap_err().to_string(), "route `/` leads to service `t`, which is not configured");
+}
+
+/// The generation of each endpoint, by port.
+fn generations(snapshot: &Snapshot) -> Vec<(u16, u64)> {
+    snapshot.pools[0].members().iter().map(|member| (member.address.port(), member.generation)).collect()
+}
+
+#[test]
+fn who_left_and_came_back_to_an_address_is_of_another_generation_and_nobody_else_is() {
+    let mut lives = Lives::new();
+    let first = assembled(&one_service(&[1, 2]), &mut lives).unwrap();
+    let second = assembled(&one_service(&[2]), &mut lives).unwrap();
+    let third = assembled(&one_service(&[1, 2]), &mut lives).unwrap();
+    assert_eq!(generations(&first)[1], generations(&second)[0]);
+    assert_eq!(generations(&first)[1], generations(&third)[1]);
+    assert_ne!(generations(&first)[0], generations(&third)[0]);
+    assert!(Arc::ptr_eq(&first.pools[0].members()[0].live, &third.pools[0].members()[0].live), "it is remembered");
+}
+
+#[test]
+fn a_service_that_did_not_change_keeps_its_pool() {
+    let mut lives = Lives::new();
+    let services = |port| vec![service("s", &[address(1)], unprobed()), service("t", &[address(port)], unprobed())];
+    let first = assembled(&config(Vec::new(), services(2)), &mut lives).unwrap();
+    let second = assembled(&config(Vec::new(), services(3)), &mut lives).unwrap();
+    assert!(Arc::ptr_eq(&first.pools[0], &second.pools[0]));
+    assert!(!Arc::ptr_eq(&first.pools[1], &second.pools[1]));
+}
+
+#[test]
+fn an_endpoint_that_joins_waits_for_its_first_probe_while_others_serve() {
+    let mut lives = Lives::new();
+    let of = |ports: &[u16]| {
+        let addresses: Vec<_> = ports.iter().copied().map(address).collect();
+        config(vec![route(None, "/", "s")], vec![service("s", &addresses, probed(http("/", None)))])
+    };
+    let picked = |snapshot: &Snapshot| -> Vec<u16> {
+        (0..4).map(|_| snapshot.pools[0].lease(Moment::default(), None, &[]).unwrap().address().port()).collect()
+    };
+    let first = assembled(&of(&[1]), &mut lives).unwrap();
+    assert_eq!(picked(&first), [1; 4], "the first fleet does not wait");
+    let second = assembled(&of(&[1, 2]), &mut lives).unwrap();
+    assert_eq!(picked(&second), [1; 4]);
+    second.pools[0].members()[1].live.succeeded(Moment::default(), second.pools[0].health());
+    assert!(picked(&second).contains(&2));
+    // Nobody else is left, so it is tried.
+    let third = assembled(&of(&[3]), &mut lives).unwrap();
+    let lease = third.pools[0].lease(Moment::default(), None, &[]).unwrap();
+    assert_eq!((lease.address().port(), lease.kind()), (3, LeaseKind::Normal));
+}
+
+#[test]
+fn what_was_found_counts_not_what_is_written() {
+    let mut backup = Found::new(address(7));
+    backup.tier = Tier::BACKUP;
+    let config = one_service(&[1]);
+    let written = fixed(&config.services[0]);
+    let found = [written.iter().copied().chain([backup]).collect::<Arc<[_]>>()];
+    let snapshot = assemble(&config, &found, &mut Lives::new(), Moment::default()).unwrap();
+    let tiers: Vec<_> = snapshot.pools[0].members().iter().map(|m| (m.address.port(), m.tier)).collect();
+    assert_eq!(tiers, [(1, Tier::PRIMARY), (7, Tier::BACKUP)]);
 }

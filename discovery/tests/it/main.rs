@@ -1,9 +1,12 @@
 //! Configurations become snapshots; endpoints that stop answering are ejected, and come back.
 
 mod assemble;
+mod dns;
+// Said again, so that clippy sees that helpers are test code.
+#[cfg(test)]
+mod file;
 mod health;
 mod observe;
 mod probe;
-// Said again, so that clippy sees that its helpers are test code.
 #[cfg(test)]
 mod support;

@@ -37,7 +37,7 @@ fn an_endpoint_is_shown_as_it_is_whoever_changed_it() {
     let metrics = recorder.handle();
     let address = ([127, 0, 0, 1], 1).into();
     let config = config(vec![], vec![service("s", &[address], probed(http("/", None)))]);
-    let snapshot = weir_discovery::assemble(&config, &mut weir_discovery::Lives::new()).unwrap();
+    let snapshot = crate::support::assembled(&config, &mut weir_discovery::Lives::new()).unwrap();
     let pool = &snapshot.pools[0];
     let shown = || {
         metrics::with_local_recorder(&recorder, || observe::refresh(&snapshot));

@@ -9,11 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use weir_balance::{Policy, Weight};
-use weir_config::{AccessLog, Admin, Config, Endpoint, Log, Server, Service};
-use weir_discovery::{Health, Lives, assemble};
+use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Service};
+use weir_discovery::{AssembleError, Health, Lives, assemble, fixed};
 use weir_snapshot::{
-    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, RetryRules,
-    RouteSettings, Timeouts, TrustedProxies, WhenAllEjected,
+    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Moment, Probe, ProbeKind, Publisher, RetryRules,
+    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected,
 };
 
 /// What an endpoint does with a connection.
@@ -145,11 +145,13 @@ pub(crate) fn unprobed() -> HealthRules {
 }
 
 pub(crate) fn service(name: &str, addresses: &[SocketAddr], health: HealthRules) -> Service {
-    let endpoint = |&address| Endpoint { address, weight: Weight::ONE, drain: false };
+    let endpoint = |&address| Endpoint { address, weight: Weight::ONE, drain: false, backup: false };
     Service {
         name: name.into(),
         policy: Policy::RoundRobin,
         endpoints: addresses.iter().map(endpoint).collect(),
+        sources: Vec::new(),
+        empty_after: Millis::from_secs(30),
         health,
         when_all_ejected: WhenAllEjected::TryAll,
     }
@@ -183,7 +185,14 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
         body_memory: Bytes::new(0),
     };
     let admin = Admin { listen: ([127, 0, 0, 1], 0).into() };
-    Config { server, admin, log: Log { access: AccessLog::Off }, listeners: Vec::new(), routes, services }
+    let discovery = Discovery { cache_dir: None, start_wait: Millis::from_secs(5) };
+    Config { server, admin, log: Log { access: AccessLog::Off }, discovery, listeners: Vec::new(), routes, services }
+}
+
+/// Assembles what is configured, with no other endpoints than those.
+pub(crate) fn assembled(config: &Config, lives: &mut Lives) -> Result<Snapshot, AssembleError> {
+    let found: Vec<_> = config.services.iter().map(fixed).collect();
+    assemble(config, &found, lives, Moment::default())
 }
 
 /// A publisher and the probes of what it publishes.
@@ -197,7 +206,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(config: &Config) -> Self {
         let mut lives = Lives::new();
-        let publisher = Publisher::new(assemble(config, &mut lives).unwrap());
+        let publisher = Publisher::new(assembled(config, &mut lives).unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let health = tokio::spawn(Health::run(publisher.reader(), Clock::start(), shutdown));
@@ -205,7 +214,7 @@ impl Running {
     }
 
     pub(crate) fn publish(&mut self, config: &Config) {
-        self.publisher.publish(assemble(config, &mut self.lives).unwrap());
+        self.publisher.publish(assembled(config, &mut self.lives).unwrap());
     }
 
     /// The live state of the endpoint at `index` in the first service.

@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use weir_balance::{EndpointsError, Policy, Slot};
-use weir_snapshot::{HealthRules, LeaseKind, Moment, Pool, PoolParts, Transition, WhenAllEjected};
+use weir_snapshot::{HealthRules, LeaseKind, Moment, Pool, PoolParts, Tier, Transition, WhenAllEjected};
 
-use crate::support::{at_millis, at_secs, eject, parts, pool, probed, rules};
+use crate::support::{at_millis, at_secs, eject, joined, parts, pool, probed, rules, with_backups};
 
 fn in_flight(pool: &Pool) -> Vec<u32> {
     pool.members().iter().map(|member| member.live.in_flight()).collect()
@@ -208,4 +208,77 @@ fn an_address_twice_makes_no_pool() {
     let mut parts = parts(2, rules());
     parts.members[1] = parts.members[0].clone();
     assert!(matches!(Pool::new(parts), Err(EndpointsError::Twice { .. })));
+}
+
+fn leased(pool: &Arc<Pool>, tried: &[Slot]) -> Option<u16> {
+    pool.lease(at_secs(0), None, tried).map(|lease| lease.address().port())
+}
+
+#[test]
+fn a_backup_is_leased_only_when_no_primary_admits() {
+    let pool = with_backups(rules());
+    assert_eq!([(); 4].map(|()| leased(&pool, &[])), [3003, 3004, 3003, 3004].map(Some));
+    eject(&pool, 0, at_secs(0));
+    assert_eq!([(); 4].map(|()| leased(&pool, &[])), [Some(3004); 4]);
+    eject(&pool, 1, at_secs(0));
+    let mut backups = [(); 4].map(|()| leased(&pool, &[]));
+    backups.sort_unstable();
+    assert_eq!(backups, [3001, 3001, 3002, 3002].map(Some));
+}
+
+#[test]
+fn a_retry_goes_to_a_backup_when_all_primaries_were_tried_and_to_none_twice() {
+    let pool = with_backups(rules());
+    let mut tried = Vec::new();
+    let mut ports = Vec::new();
+    while let Some(lease) = pool.lease(at_secs(0), None, &tried) {
+        tried.push(lease.slot());
+        ports.push(lease.address().port());
+    }
+    ports[..2].sort_unstable();
+    ports[2..].sort_unstable();
+    assert_eq!(ports, [3003, 3004, 3001, 3002]);
+}
+
+#[test]
+fn one_label_in_two_tiers_is_refused() {
+    let mut parts = parts(2, rules());
+    parts.members[1].tier = Tier::BACKUP;
+    parts.members[1].label = parts.members[0].label.clone();
+    assert!(matches!(Pool::new(parts), Err(EndpointsError::Twice { .. })));
+}
+
+#[test]
+fn a_new_endpoint_gets_nothing_before_its_first_probe_while_another_can_have_it() {
+    let pool = joined(2);
+    assert_eq!([(); 3].map(|()| leased(&pool, &[])), [Some(3001); 3]);
+    assert_eq!(leased(&pool, &[Slot::new(0)]), Some(3002), "a retry goes there all the same");
+    pool.members()[1].live.succeeded(at_secs(1), pool.health());
+    let both = [leased(&pool, &[]), leased(&pool, &[])];
+    assert!(both.contains(&Some(3002)), "{both:?}");
+}
+
+#[test]
+fn a_new_endpoint_that_is_alone_serves_at_once_and_is_not_called_ejected() {
+    let pool = joined(1);
+    assert!(!pool.members()[0].live.is_ejected());
+    assert_eq!(kind(&pool, at_secs(0)), Some(LeaseKind::Normal));
+}
+
+#[test]
+fn a_new_endpoint_waits_no_longer_than_its_time() {
+    let pool = joined(2);
+    let both = [(); 2].map(|()| pool.lease(at_secs(2), None, &[]).unwrap().address().port());
+    assert!(both.contains(&3002), "{both:?}");
+}
+
+#[test]
+fn a_new_endpoint_is_ejected_by_its_first_failure_and_later_by_as_many_as_any_other() {
+    let early = joined(2);
+    let live = &early.members()[1].live;
+    assert_eq!(live.failed(at_secs(1), early.health()), Some(Transition::Ejected { failures: 1 }));
+    assert_eq!(live.succeeded(at_secs(1), early.health()), Some(Transition::Restored));
+    let late = joined(2);
+    assert_eq!(late.members()[1].live.failed(at_secs(2), late.health()), None);
+    assert!(!late.members()[1].live.is_ejected());
 }

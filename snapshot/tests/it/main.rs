@@ -2,10 +2,14 @@
 #![cfg(not(loom))]
 
 mod budget;
+// Said again, so that clippy sees that its helpers are test code.
+#[cfg(test)]
+mod latency;
 mod lease;
+#[cfg(test)]
+mod permits;
 mod publish;
 mod route;
-// Said again, so that clippy sees that its helpers are test code.
 #[cfg(test)]
 mod support;
 mod verdict;

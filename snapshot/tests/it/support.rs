@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_balance::{Policy, Weight};
+use weir_balance::Policy;
 use weir_snapshot::{
     Budget, BudgetRules, Bytes, HealthRules, KeySource, Live, Member, Millis, Moment, Pool, PoolParts, Probe,
-    ProbeKind, RetryRules, Route, RouteSettings, Timeouts, WhenAllEjected,
+    ProbeKind, RetryRules, Route, RouteSettings, Tier, Timeouts, WhenAllEjected,
 };
 
 pub(crate) fn at_millis(millis: u64) -> Moment {
@@ -32,7 +32,7 @@ pub(crate) fn parts(count: u16, health: HealthRules) -> PoolParts {
     let member = |index: u16| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3001 + index));
         let live = Arc::new(Live::new(&health));
-        Member { address, label: address.to_string().into(), weight: Weight::ONE, drained: false, live }
+        Member::new(address, live)
     };
     PoolParts {
         service: "optimizers".into(),
@@ -46,6 +46,22 @@ pub(crate) fn parts(count: u16, health: HealthRules) -> PoolParts {
 
 pub(crate) fn pool(count: u16, health: HealthRules) -> Arc<Pool> {
     Arc::new(Pool::new(parts(count, health)).unwrap())
+}
+
+/// Two primaries and two backups, the backups listed first.
+pub(crate) fn with_backups(health: HealthRules) -> Arc<Pool> {
+    let mut parts = parts(4, health);
+    for member in &mut parts.members[..2] {
+        member.tier = Tier::BACKUP;
+    }
+    Arc::new(Pool::new(parts).unwrap())
+}
+
+/// A pool whose last endpoint has just joined, and waits for its first probe until second 2.
+pub(crate) fn joined(count: u16) -> Arc<Pool> {
+    let mut parts = parts(count, probed());
+    parts.members.last_mut().unwrap().live = Arc::new(Live::unproven(&probed(), at_secs(2)));
+    Arc::new(Pool::new(parts).unwrap())
 }
 
 /// Ejects the member at `index`, at this moment.

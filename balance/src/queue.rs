@@ -1,0 +1,427 @@
+//! Who is next among the exchanges that wait for an endpoint.
+//!
+//! In: entries with an arrival, a predicted work, a class, a client and a deadline; then, whenever something is free, the
+//! question who takes it. Out: the waiting values, each once: taken, displaced, expired or removed. Pure: moments are
+//! arguments, ties go to the earlier push.
+//! Cost: push, take, remove and expire are O(log n) each, plus O(log n) for every waiter that a take passes over.
+//! Source: the key is arrival plus a multiple of the size, a static form of "highest response ratio next" (Brinch
+//! Hansen 1971), so ageing is built in; the shares of clients are weighted fair queueing (Demers, Keshav, Shenker 1989)
+//! with a virtual time that advances by work handed out. Laws: `tests/it/queue.rs`.
+//!
+//! **The order.** Smallest key first, `key = arrival + factor × work + class × handicap`. Factor 0 is first come, first
+//! served. A key never changes, so **an entry is overtaken only by entries that arrive less than
+//! `factor × work + class × handicap` after it**, as long as its client keeps within its share. Work is believed up to
+//! [`Rules::believed`], so that bound is a number: nobody starves.
+//!
+//! **The shares.** Every take charges the client for the work. A client whose account is more than [`Rules::slack`]
+//! ahead of the virtual time stands back until the others caught up; virtual time advances by the work handed out,
+//! divided by the clients that wait, so it cannot be held up by newcomers. A client that is alone is never held back,
+//! and one with a single request at a time has no account to speak of. When nobody waits all accounts are forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Nanoseconds: a span, or a moment counted from a start that the caller chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// This many milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+}
+
+/// Whose an entry is: a hash of the client's address, or of whatever a share is granted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Client(pub u64);
+
+/// How a queue orders and bounds its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The most entries that wait. 0 is a queue that refuses everybody who cannot be served at once.
+    pub max: usize,
+    /// How long one unit of predicted work makes an entry stand back, in units of time: 0 is first come, first served.
+    pub factor: u16,
+    /// The most predicted work that is believed; more counts as this. Bounds how long a large entry can be overtaken,
+    /// and what a lie costs the liar.
+    pub believed: Nanos,
+    /// The least predicted work that is believed; less counts as this. What an entry without a prediction is charged.
+    pub least: Nanos,
+    /// How much later than class 0 each further class counts as having arrived.
+    pub handicap: Nanos,
+    /// How much work a client may be ahead of its share before it stands back.
+    pub slack: Nanos,
+    /// Up to this predicted work an entry is small: it may be served where others find no room, see [`Fit::OnlySmall`].
+    pub small: Nanos,
+}
+
+/// What is known of an exchange that wants to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// When its exchange began to wait for the first time; a retry keeps it.
+    pub arrival: Nanos,
+    /// What it will cost its endpoint, as far as one can tell.
+    pub work: Nanos,
+    /// 0 is served first; each further class stands back by [`Rules::handicap`].
+    pub class: u8,
+    /// Whose share it counts against.
+    pub client: Client,
+    /// When it no longer wants to be served.
+    pub deadline: Nanos,
+}
+
+/// Names a waiting entry. Good for one queue; worthless once the entry is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    place: Place,
+    client: Client,
+    deadline: Nanos,
+    class: u8,
+}
+
+/// The order within a client: by key, and the earlier push of equals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    key: u64,
+    /// No two have the same, so what comes after it orders nothing.
+    number: u64,
+    small: bool,
+}
+
+/// What somebody says who is asked to take what is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit<R> {
+    /// It took it; this is what came of it.
+    Takes(R),
+    /// Not this one; the next in order may.
+    NotThis,
+    /// Nothing is free for this one, nor for any other that is not small: ask the small ones.
+    OnlySmall,
+    /// Nothing is free for anybody: stop asking.
+    Nothing,
+}
+
+/// An entry was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed<T> {
+    /// Its name.
+    pub ticket: Ticket,
+    /// Who had to go for it: the newest of the last class, if the queue was full and that class comes after its own.
+    pub displaced: Option<T>,
+}
+
+/// The waiting entries.
+#[derive(Debug)]
+pub struct Queue<T> {
+    rules: Rules,
+    /// Counts pushes.
+    number: u64,
+    length: usize,
+    /// Clients with entries here.
+    clients: u64,
+    /// The work that a client within its share has been handed.
+    virtual_time: u64,
+    accounts: BTreeMap<Client, Account<T>>,
+    /// The first place of each client within its share: among its large entries, and among its small ones.
+    open: [BTreeSet<(Place, Client)>; 2],
+    /// Clients that wait but are ahead of their share.
+    ahead: BTreeSet<(u64, Client)>,
+    /// Clients that do not wait but are ahead of virtual time.
+    idle: BTreeSet<(u64, Client)>,
+    deadlines: BTreeMap<(Nanos, u64), (Place, Client)>,
+    classes: BTreeMap<(u8, u64), (Place, Client)>,
+}
+
+#[derive(Debug)]
+struct Account<T> {
+    /// The work it has been handed, as virtual time counts it.
+    tag: u64,
+    /// Large entries, and small ones.
+    waiting: [BTreeMap<Place, Waiting<T>>; 2],
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    value: T,
+    /// Predicted work within the bounds of belief.
+    work: u64,
+    deadline: Nanos,
+    class: u8,
+}
+
+impl Rules {
+    /// Predicted work within the bounds of belief.
+    fn believe(&self, work: Nanos) -> u64 {
+        work.0.min(self.believed.0).max(self.least.0)
+    }
+
+    /// Where an entry stands in the order.
+    fn key(&self, entry: &Entry) -> u64 {
+        let stands_back = self.believe(entry.work).saturating_mul(u64::from(self.factor));
+        let handicap = self.handicap.0.saturating_mul(u64::from(entry.class));
+        entry.arrival.0.saturating_add(stands_back).saturating_add(handicap)
+    }
+}
+
+impl<T> Queue<T> {
+    /// Nobody waits.
+    pub const fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            number: 0,
+            length: 0,
+            clients: 0,
+            virtual_time: 0,
+            accounts: BTreeMap::new(),
+            open: [const { BTreeSet::new() }; 2],
+            ahead: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            deadlines: BTreeMap::new(),
+            classes: BTreeMap::new(),
+        }
+    }
+
+    /// How entries are ordered.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Other rules from now on. Who waits keeps its place, even if there are more than the new most.
+    pub const fn change(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// How many wait.
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether nobody waits.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Everybody who waits, in no particular order, with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (Ticket, &T)> {
+        self.accounts.iter().flat_map(|(&client, account)| {
+            account
+                .waiting
+                .iter()
+                .flatten()
+                .map(move |(&place, it)| (Ticket { place, client, deadline: it.deadline, class: it.class }, &it.value))
+        })
+    }
+
+    /// Lets an entry wait. A full queue displaces the newest entry of its last class, if that class comes after this
+    /// entry's, and else refuses.
+    ///
+    /// # Errors
+    /// The value, when the queue is full.
+    pub fn push(&mut self, entry: &Entry, value: T) -> Result<Pushed<T>, T> {
+        let mut displaced = None;
+        if self.length >= self.rules.max {
+            match self.classes.last_key_value() {
+                Some((&(class, _), &(place, client))) if class > entry.class => {
+                    displaced = self.pull(client, place).map(|it| it.value);
+                }
+                _ => return Err(value),
+            }
+        }
+        let small = entry.work <= self.rules.small;
+        let place = Place { key: self.rules.key(entry), number: self.number, small };
+        self.number += 1;
+        let Entry { client, deadline, class, .. } = *entry;
+        let waiting = Waiting { value, work: self.rules.believe(entry.work), deadline, class };
+        self.link(client, place, waiting);
+        Ok(Pushed { ticket: Ticket { place, client, deadline, class }, displaced })
+    }
+
+    /// Asks those who wait, in order, who takes what is free; the one who takes it leaves the queue and its client is
+    /// charged. `None` if nobody does.
+    pub fn take<R>(&mut self, mut fit: impl FnMut(&mut T) -> Fit<R>) -> Option<(T, R)> {
+        let mut passed = Vec::new();
+        let mut taken = None;
+        let mut only_small = false;
+        while let Some((place, client)) = self.first(only_small) {
+            let Some(waiting) = self.accounts.get_mut(&client).and_then(|it| it.lane(place).get_mut(&place)) else {
+                break;
+            };
+            match fit(&mut waiting.value) {
+                Fit::Nothing => break,
+                // From a small one it would be asked again and again.
+                Fit::OnlySmall if only_small || place.small => break,
+                Fit::OnlySmall => only_small = true,
+                // Out of the way of the next one, and back again below.
+                Fit::NotThis => passed.extend(self.pull(client, place).map(|waiting| (client, place, waiting))),
+                Fit::Takes(result) => {
+                    taken = self.pull(client, place).map(|it| (it, result, client));
+                    break;
+                }
+            }
+        }
+        for (client, place, waiting) in passed {
+            self.link(client, place, waiting);
+        }
+        let (waiting, result, client) = taken?;
+        self.charge(client, waiting.work);
+        self.forgive();
+        Some((waiting.value, result))
+    }
+
+    /// Lets an entry go: its client left. `None` when it is out already.
+    pub fn remove(&mut self, ticket: &Ticket) -> Option<T> {
+        let removed = self.pull(ticket.client, ticket.place).map(|waiting| waiting.value);
+        self.forgive();
+        removed
+    }
+
+    /// One entry whose deadline is `now` or earlier, the earliest deadline first; call it until there is none.
+    pub fn expire(&mut self, now: Nanos) -> Option<T> {
+        let (&(deadline, _), &(place, client)) = self.deadlines.first_key_value()?;
+        if deadline > now {
+            return None;
+        }
+        let expired = self.pull(client, place).map(|waiting| waiting.value);
+        self.forgive();
+        expired
+    }
+
+    /// Tells what an entry that was taken really cost, so that a client gains nothing by understating it for long. Does
+    /// nothing while nobody waits.
+    pub fn correct(&mut self, client: Client, predicted: Nanos, real: Nanos) {
+        if self.length == 0 {
+            return;
+        }
+        let (charged, real) = (self.rules.believe(predicted), real.0.max(self.rules.least.0));
+        self.hide(client);
+        let now = self.virtual_time;
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(now));
+        account.tag = account.tag.saturating_add(real).saturating_sub(charged);
+        self.show(client);
+    }
+
+    /// The first in order: of the clients within their share, or, if there is none, of the one least ahead of it.
+    fn first(&self, only_small: bool) -> Option<(Place, Client)> {
+        let [large, small] = [0, 1].map(|lane| self.open[lane].first().filter(|_| lane == 1 || !only_small));
+        large.into_iter().chain(small).min().copied().or_else(|| {
+            self.ahead.iter().find_map(|&(_, client)| Some((self.accounts.get(&client)?.first(only_small)?, client)))
+        })
+    }
+
+    /// Charges a client for work that it was handed while it and the others wait.
+    fn charge(&mut self, client: Client, work: u64) {
+        let waits = self.accounts.get(&client).is_some_and(Account::waits);
+        let sharing = self.clients + u64::from(!waits);
+        self.hide(client);
+        let before = self.virtual_time;
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(before));
+        account.tag = account.tag.saturating_add(work);
+        self.virtual_time = before.saturating_add(work / sharing);
+        self.show(client);
+        // Nobody within its share: the one least ahead is.
+        if let (true, Some(&(tag, _))) = (self.open.iter().all(BTreeSet::is_empty), self.ahead.first()) {
+            self.virtual_time = self.virtual_time.max(tag.saturating_sub(self.rules.slack.0));
+        }
+        while let Some(&(_, client)) = self.ahead.first().filter(|(tag, _)| self.is_open(*tag)) {
+            self.hide(client);
+            self.show(client);
+        }
+        while let Some(&(_, client)) = self.idle.first().filter(|(tag, _)| *tag <= self.virtual_time) {
+            self.hide(client);
+            self.show(client);
+        }
+    }
+
+    /// Forgets all accounts once nobody waits: then nobody was wronged.
+    fn forgive(&mut self) {
+        if self.length == 0 {
+            self.accounts.clear();
+            self.idle.clear();
+        }
+    }
+
+    const fn is_open(&self, tag: u64) -> bool {
+        tag <= self.virtual_time.saturating_add(self.rules.slack.0)
+    }
+
+    fn link(&mut self, client: Client, place: Place, waiting: Waiting<T>) {
+        self.hide(client);
+        self.deadlines.insert((waiting.deadline, place.number), (place, client));
+        self.classes.insert((waiting.class, place.number), (place, client));
+        let now = self.virtual_time;
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(now));
+        if !account.waits() {
+            // While it did not wait it gained no claim on what the others were handed.
+            account.tag = account.tag.max(now);
+            self.clients += 1;
+        }
+        account.lane(place).insert(place, waiting);
+        self.length += 1;
+        self.show(client);
+    }
+
+    fn pull(&mut self, client: Client, place: Place) -> Option<Waiting<T>> {
+        self.hide(client);
+        let pulled = self.accounts.get_mut(&client).and_then(|account| {
+            let waiting = account.lane(place).remove(&place)?;
+            Some((waiting, !account.waits()))
+        });
+        self.show(client);
+        let (waiting, was_last) = pulled?;
+        self.clients -= u64::from(was_last);
+        self.length -= 1;
+        self.deadlines.remove(&(waiting.deadline, place.number));
+        self.classes.remove(&(waiting.class, place.number));
+        Some(waiting)
+    }
+
+    /// Takes a client out of the indices, before its account changes.
+    fn hide(&mut self, client: Client) {
+        let Some(account) = self.accounts.get(&client) else { return };
+        for (open, waiting) in self.open.iter_mut().zip(&account.waiting) {
+            if let Some((&first, _)) = waiting.first_key_value() {
+                open.remove(&(first, client));
+            }
+        }
+        self.ahead.remove(&(account.tag, client));
+        self.idle.remove(&(account.tag, client));
+    }
+
+    /// Puts a client into the indices where it belongs now, or forgets it.
+    fn show(&mut self, client: Client) {
+        let Some(account) = self.accounts.get(&client) else { return };
+        if !account.waits() {
+            if account.tag > self.virtual_time {
+                self.idle.insert((account.tag, client));
+            } else {
+                self.accounts.remove(&client);
+            }
+        } else if self.is_open(account.tag) {
+            for (open, waiting) in self.open.iter_mut().zip(&account.waiting) {
+                open.extend(waiting.first_key_value().map(|(&first, _)| (first, client)));
+            }
+        } else {
+            self.ahead.insert((account.tag, client));
+        }
+    }
+}
+
+impl<T> Account<T> {
+    const fn new(tag: u64) -> Self {
+        Self { tag, waiting: [const { BTreeMap::new() }; 2] }
+    }
+
+    /// Those among which this place is.
+    fn lane(&mut self, place: Place) -> &mut BTreeMap<Place, Waiting<T>> {
+        &mut self.waiting[usize::from(place.small)]
+    }
+
+    fn waits(&self) -> bool {
+        self.waiting.iter().any(|lane| !lane.is_empty())
+    }
+
+    fn first(&self, only_small: bool) -> Option<Place> {
+        let lanes = self.waiting.iter().skip(usize::from(only_small));
+        lanes.filter_map(|lane| Some(*lane.first_key_value()?.0)).min()
+    }
+}

@@ -1,0 +1,302 @@
+//! Runs one contender over one trace.
+//!
+//! In: jobs, endpoints, how the proxy decides. Out: what became of each job. Discrete events, no randomness of its own.
+//! The decisions are made by `weir-balance`: the very selectors and the very queue that the proxy uses.
+
+use std::collections::BTreeSet;
+
+use weir_balance::{
+    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Loads, Nanos, Policy, Queue, Rules, Selector, Slot, Weight, dice,
+};
+
+use super::endpoint::{Discipline, Endpoint};
+use super::trace::Job;
+
+/// How the proxy decides.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    /// At once, by a policy.
+    Policy(Policy),
+    /// At once, to the endpoint with the least predicted work on it.
+    LeastWork,
+    /// By a policy among those with a permit left; else the job waits in the proxy.
+    Permits {
+        policy: Policy,
+        per_core: f64,
+        rules: Rules,
+        classes: bool,
+        timeout: Option<u64>,
+        /// Small ones beyond the permits, per endpoint.
+        extra: u32,
+    },
+}
+
+/// The endpoints and what happens to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) discipline: Discipline,
+    /// Cores of each endpoint.
+    pub(crate) cores: u32,
+    /// Speed of each endpoint; there are as many as there are numbers.
+    pub(crate) speeds: Vec<f64>,
+    /// The first endpoint is dead between these moments; its jobs go elsewhere.
+    pub(crate) dead: Option<(u64, u64)>,
+    /// Proxies in front of them, none of which knows of the others.
+    pub(crate) proxies: usize,
+}
+
+/// What became of a job: when it was answered, `None` if it was refused.
+pub(crate) type Fate = Option<u64>;
+
+/// What a run shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// One per job.
+    pub(crate) fates: Vec<Fate>,
+    /// Work that each endpoint finished.
+    pub(crate) shares: Vec<u64>,
+}
+
+struct Proxy {
+    selector: Selector,
+    turn: u64,
+    in_flight: Vec<u32>,
+    outstanding: Vec<u64>,
+    queue: Option<Queue<usize>>,
+}
+
+/// What a proxy knows of the endpoints.
+struct View<'a> {
+    up: &'a [bool],
+    in_flight: &'a [u32],
+    /// Permits of an endpoint.
+    capacity: u32,
+}
+
+impl Loads for View<'_> {
+    fn admits(&self, slot: Slot) -> bool {
+        self.up[slot.index()] && self.in_flight[slot.index()] < self.capacity
+    }
+    fn in_flight(&self, slot: Slot) -> u32 {
+        self.in_flight[slot.index()]
+    }
+}
+
+struct Engine<'a> {
+    jobs: &'a [Job],
+    choice: &'a Choice,
+    endpoints: Vec<Endpoint>,
+    /// When each endpoint's next job is done; in the set, by time.
+    due: Vec<Option<u64>>,
+    events: BTreeSet<(u64, usize)>,
+    up: Vec<bool>,
+    proxies: Vec<Proxy>,
+    capacity: u32,
+    /// Proxy and endpoint of each job that runs.
+    places: Vec<Option<(usize, Slot)>>,
+    run: Run,
+}
+
+/// Runs `choice` over `jobs`, which are in order of arrival.
+pub(crate) fn run(jobs: &[Job], site: &Site, choice: &Choice) -> Run {
+    let mut engine = Engine::new(jobs, site, choice);
+    let mut arrivals = 0..jobs.len();
+    let mut next = arrivals.next();
+    let mut turns: Vec<(u64, bool)> = site.dead.map_or_else(Vec::new, |(from, to)| vec![(to, true), (from, false)]);
+    loop {
+        let arrival = next.map(|job| jobs[job].arrival);
+        let done = engine.events.first().map(|event| event.0);
+        let turn = turns.last().map(|turn| turn.0);
+        let Some(now) = [arrival, done, turn].into_iter().flatten().min() else { return engine.run };
+        if turn == Some(now) {
+            if let Some((_, up)) = turns.pop() {
+                engine.turn(now, up);
+            }
+        } else if done == Some(now) {
+            engine.finish(now);
+        } else if let Some(job) = next {
+            engine.arrive(now, job);
+            next = arrivals.next();
+        }
+        // Whoever cannot be served any more when nothing runs and nothing comes: all endpoints are dead for good.
+        if next.is_none() && engine.events.is_empty() && turns.is_empty() {
+            return engine.run;
+        }
+    }
+}
+
+impl<'a> Engine<'a> {
+    fn new(jobs: &'a [Job], site: &Site, choice: &'a Choice) -> Self {
+        let count = site.speeds.len();
+        let listed = |index: usize| Listed {
+            identity: format!("10.0.{}.{}:80", index / 250, index % 250).into(),
+            weight: Weight::ONE,
+        };
+        let endpoints = Endpoints::new((0..count).map(listed).collect()).unwrap_or_default();
+        let (policy, capacity, rules) = match choice {
+            Choice::Policy(policy) => (*policy, u32::MAX, None),
+            Choice::LeastWork => (Policy::LeastConnections, u32::MAX, None),
+            Choice::Permits { policy, per_core, rules, .. } => (*policy, permits(site, *per_core), Some(*rules)),
+        };
+        let selector = Selector::build(&policy, &endpoints);
+        let proxy = || Proxy {
+            selector: selector.clone(),
+            turn: 0,
+            in_flight: vec![0; count],
+            outstanding: vec![0; count],
+            queue: rules.map(Queue::new),
+        };
+        Self {
+            jobs,
+            choice,
+            endpoints: site.speeds.iter().map(|&speed| Endpoint::new(site.discipline, site.cores, speed)).collect(),
+            due: vec![None; count],
+            events: BTreeSet::new(),
+            up: vec![true; count],
+            proxies: (0..site.proxies).map(|_| proxy()).collect(),
+            capacity,
+            places: vec![None; jobs.len()],
+            run: Run { fates: vec![None; jobs.len()], shares: vec![0; count] },
+        }
+    }
+
+    fn arrive(&mut self, now: u64, job: usize) {
+        let proxy = usize::try_from(self.jobs[job].dice % self.proxies.len() as u64).unwrap_or(0);
+        self.dispatch(now, proxy, job);
+    }
+
+    /// Sends a job to an endpoint, or lets it wait.
+    fn dispatch(&mut self, now: u64, at: usize, job: usize) {
+        let Job { arrival, predicted, .. } = self.jobs[job];
+        let proxy = &mut self.proxies[at];
+        let free = proxy.queue.as_ref().is_none_or(Queue::is_empty);
+        let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
+        if free && let Some(slot) = pick(proxy, &self.up, capacity, self.choice) {
+            return self.begin(now, at, job, slot);
+        }
+        let Choice::Permits { classes, timeout, .. } = self.choice else { return };
+        let class = match predicted {
+            _ if !classes => 0,
+            0..150_000_000 => 0,
+            150_000_000..600_000_000 => 1,
+            _ => 2,
+        };
+        let deadline = Nanos(timeout.map_or(u64::MAX, |timeout| now.saturating_add(timeout)));
+        let entry = Entry { arrival: Nanos(arrival), work: Nanos(predicted), class, deadline, ..Entry::default() };
+        if let Some(queue) = &mut proxy.queue {
+            while queue.expire(Nanos(now)).is_some() {}
+            // A full queue refuses: the job's fate stays what it is, none.
+            queue.push(&entry, job).ok();
+        }
+        self.serve(now, at);
+    }
+
+    /// Gives free permits to those who wait at this proxy.
+    fn serve(&mut self, now: u64, at: usize) {
+        loop {
+            let proxy = &mut self.proxies[at];
+            let Some(mut queue) = proxy.queue.take() else { return };
+            while queue.expire(Nanos(now)).is_some() {}
+            let taken = queue.take(|&mut job| {
+                let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
+                match pick(proxy, &self.up, capacity, self.choice) {
+                    Some(slot) => Fit::Takes(slot),
+                    None => Fit::OnlySmall,
+                }
+            });
+            proxy.queue = Some(queue);
+            let Some((job, slot)) = taken else { return };
+            self.begin(now, at, job, slot);
+        }
+    }
+
+    fn begin(&mut self, now: u64, at: usize, job: usize, slot: Slot) {
+        let (proxy, index) = (&mut self.proxies[at], slot.index());
+        proxy.in_flight[index] += 1;
+        proxy.outstanding[index] += self.jobs[job].predicted;
+        self.places[job] = Some((at, slot));
+        self.endpoints[index].begin(now, job, self.jobs[job].work);
+        self.schedule(index);
+    }
+
+    /// The next job that is done.
+    fn finish(&mut self, now: u64) {
+        let Some((_, index)) = self.events.pop_first() else { return };
+        self.due[index] = None;
+        while let Some(job) = self.endpoints[index].finished(now) {
+            self.run.fates[job] = Some(now);
+            self.run.shares[index] += self.jobs[job].work;
+            self.release(now, job);
+        }
+        self.schedule(index);
+    }
+
+    fn release(&mut self, now: u64, job: usize) {
+        let Some((at, slot)) = self.places[job].take() else { return };
+        let proxy = &mut self.proxies[at];
+        proxy.in_flight[slot.index()] -= 1;
+        proxy.outstanding[slot.index()] -= self.jobs[job].predicted;
+        self.serve(now, at);
+    }
+
+    /// The first endpoint dies or comes back. Its jobs are tried again elsewhere: they keep their arrival.
+    fn turn(&mut self, now: u64, up: bool) {
+        if let Some(first) = self.up.first_mut() {
+            *first = up;
+        }
+        if !up {
+            let lost: Vec<(usize, usize)> = self.endpoints[0]
+                .abandon()
+                .into_iter()
+                .filter_map(|job| self.places[job].map(|(at, _)| (job, at)))
+                .collect();
+            self.schedule(0);
+            for (job, _) in &lost {
+                self.release(now, *job);
+            }
+            for (job, at) in lost {
+                self.dispatch(now, at, job);
+            }
+        }
+        (0..self.proxies.len()).for_each(|at| self.serve(now, at));
+    }
+
+    fn schedule(&mut self, index: usize) {
+        if let Some(due) = self.due[index].take() {
+            self.events.remove(&(due, index));
+        }
+        self.due[index] = self.endpoints[index].next();
+        if let Some(due) = self.due[index] {
+            self.events.insert((due, index));
+        }
+    }
+}
+
+/// The permits that each proxy has of each endpoint: its share of them, at least one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few")]
+fn permits(site: &Site, per_core: f64) -> u32 {
+    (f64::from(site.cores) * per_core / site.proxies as f64).ceil().max(1.0) as u32
+}
+
+/// How many an endpoint may serve for this job to be one of them.
+const fn capacity_for(choice: &Choice, capacity: u32, job: &Job) -> u32 {
+    match choice {
+        Choice::Permits { extra, rules, .. } if job.predicted <= rules.small.0 => capacity + *extra,
+        _ => capacity,
+    }
+}
+
+fn pick(proxy: &mut Proxy, up: &[bool], capacity: u32, choice: &Choice) -> Option<Slot> {
+    let turn = proxy.turn;
+    proxy.turn += 1;
+    if matches!(choice, Choice::LeastWork) {
+        let count = up.len() as u64;
+        let least = (0..up.len()).filter(|&index| up[index]).min_by_key(|&index| {
+            // Equals take turns.
+            (proxy.outstanding[index], (index as u64 + count - turn % count) % count)
+        });
+        return least.and_then(|index| u16::try_from(index).ok()).map(Slot::new);
+    }
+    let view = View { up, in_flight: &proxy.in_flight, capacity };
+    proxy.selector.pick(&Ask { turn, dice: dice(0, turn), key: None, tried: &[] }, &view)
+}

@@ -1,0 +1,57 @@
+//! What an update costs off the request path. `cargo bench -p weir-discovery --bench assemble`.
+
+use std::sync::Arc;
+
+use divan::{Bencher, black_box};
+use weir_config::Config;
+use weir_discovery::{Found, Lives, assemble};
+use weir_snapshot::Moment;
+
+fn main() {
+    divan::main();
+}
+
+fn config(policy: &str) -> Config {
+    let text = format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n[[service]]\nname = \"s\"\n{policy}\n\
+         consul = {{ service = \"s\" }}\n"
+    );
+    weir_config::parse("weir.toml", &text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn found(from: u32, count: u32) -> Arc<[Found]> {
+    let address = |number: u32| {
+        let [_, a, b, c] = number.to_be_bytes();
+        ([10, a, b, c], 3001).into()
+    };
+    (from..from + count).map(|number| Found::new(address(number))).collect()
+}
+
+/// One of so many endpoints leaves and another one comes, over and over.
+fn update(bencher: Bencher<'_, '_>, policy: &str, count: u32) {
+    let config = config(policy);
+    let mut lives = Lives::new();
+    // The snapshot before is held, as the publisher holds it.
+    let mut last = assemble(&config, &[found(0, count)], &mut lives, Moment::default());
+    let mut from = 0;
+    bencher.bench_local(|| {
+        from = 1 - from;
+        last = assemble(&config, &[found(from, count)], &mut lives, Moment::default());
+        black_box(last.is_ok())
+    });
+}
+
+#[divan::bench(args = [100, 5000])]
+fn least_connections(bencher: Bencher<'_, '_>, count: u32) {
+    update(bencher, "policy = \"least-connections\"", count);
+}
+
+#[divan::bench(args = [100, 5000])]
+fn weighted(bencher: Bencher<'_, '_>, count: u32) {
+    update(bencher, "policy = \"weighted\"", count);
+}
+
+#[divan::bench(args = [100, 5000])]
+fn ring(bencher: Bencher<'_, '_>, count: u32) {
+    update(bencher, "policy = \"consistent-hash\"\nhash = { key = \"path\" }", count);
+}

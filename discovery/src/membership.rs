@@ -1,0 +1,279 @@
+//! What is believed to exist: several sources, one list per service.
+//!
+//! In: what the sources tell, with the moments. Out: the endpoints, and what is worth saying. Pure. Cost: a sort of each
+//! list that changed.
+//! A source that fails keeps its last good list. A source that says it has none keeps it too until it has said so for
+//! `empty_after` without a failure: Consul answers `[]` to a token that lost its rights, a registry restored from nothing
+//! says the same, and both are mended sooner than a pool that was emptied. Of two endpoints with one address the one of
+//! the lower tier counts, else the one listed first.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_balance::Endpoints;
+use weir_snapshot::{Moment, Tier};
+
+use crate::{Found, Listing, News, SourceError, Stale};
+
+/// The sources of one service and what they said.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    fixed: Arc<[Found]>,
+    empty_after: Duration,
+    sources: Vec<Belief>,
+    had_endpoints: bool,
+}
+
+/// One source, as far as it is believed.
+#[derive(Debug)]
+pub(crate) struct Belief {
+    pub(crate) name: Arc<str>,
+    backup: bool,
+    /// What counts now, by address.
+    held: Vec<Found>,
+    pub(crate) standing: Standing,
+    /// Why it does not answer, and since when.
+    pub(crate) failing: Option<(SourceError, Moment)>,
+    pub(crate) last_contact: Option<Moment>,
+    pub(crate) stale: Option<Stale>,
+    remarks: Vec<String>,
+    /// It said that there are none, which is not believed yet.
+    doubted: bool,
+    /// Since when it has said so without a failure.
+    empty_since: Option<Moment>,
+}
+
+/// Where the list of a source is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing was said yet.
+    Unheard,
+    /// From before the start.
+    Cached,
+    /// The source said it.
+    Told,
+}
+
+/// What is worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// The list changed.
+    Changed { endpoints: usize, added: usize, removed: usize },
+    /// It fails, for the first time or for another reason than before.
+    Failing(SourceError),
+    /// It answers again.
+    Recovered { after: Duration },
+    /// It says that there are none; the last good ones stay.
+    Doubted { kept: usize },
+    /// It has said so for long enough.
+    Emptied,
+    /// Its answers may be old.
+    Stale(Stale),
+    /// They are vouched for again.
+    Fresh,
+    /// To the person who configured it.
+    Remark(String),
+}
+
+/// What came of a piece of news.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Whether the endpoints of the service are to be published anew.
+    pub(crate) changed: bool,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl Belief {
+    pub(crate) fn endpoints(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(crate) fn held(&self) -> &[Found] {
+        &self.held
+    }
+
+    /// Since when it has said that there are none, which is not believed yet.
+    pub(crate) fn doubted_since(&self) -> Option<Moment> {
+        self.empty_since
+    }
+
+    /// Whether the first answer, or failure, is still out.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.last_contact.is_none() && self.failing.is_none()
+    }
+
+    fn contact(&mut self, now: Moment, notes: &mut Vec<Note>) {
+        self.last_contact = Some(now);
+        if let Some((_, since)) = self.failing.take() {
+            notes.push(Note::Recovered { after: now.since(since) });
+        }
+        if self.doubted {
+            self.empty_since.get_or_insert(now);
+        }
+    }
+
+    fn fail(&mut self, error: SourceError, now: Moment, notes: &mut Vec<Note>) {
+        // What it would say now nobody knows: an empty list must be said anew, and for as long.
+        self.empty_since = None;
+        match &mut self.failing {
+            Some((before, _)) if *before == error => {}
+            Some((before, _)) => {
+                *before = error.clone();
+                notes.push(Note::Failing(error));
+            }
+            none => {
+                *none = Some((error.clone(), now));
+                notes.push(Note::Failing(error));
+            }
+        }
+    }
+
+    fn listed(&mut self, listing: Listing, now: Moment, trusts_empty: bool, notes: &mut Vec<Note>) -> bool {
+        let Listing { mut endpoints, stale, remarks } = listing;
+        self.contact(now, notes);
+        if self.stale.is_some() != stale.is_some() {
+            notes.push(stale.clone().map_or(Note::Fresh, Note::Stale));
+        }
+        self.stale = stale;
+        notes.extend(remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned().map(Note::Remark));
+        self.remarks = remarks;
+        if endpoints.is_empty() && !self.held.is_empty() && !trusts_empty {
+            if !self.doubted {
+                notes.push(Note::Doubted { kept: self.held.len() });
+            }
+            self.doubted = true;
+            self.empty_since.get_or_insert(now);
+            return false;
+        }
+        self.doubted = false;
+        self.empty_since = None;
+        self.standing = Standing::Told;
+        if self.backup {
+            for found in &mut endpoints {
+                found.tier = Tier::BACKUP;
+            }
+        }
+        by_address(&mut endpoints);
+        self.hold(endpoints, notes)
+    }
+
+    fn hold(&mut self, endpoints: Vec<Found>, notes: &mut Vec<Note>) -> bool {
+        if endpoints == self.held {
+            return false;
+        }
+        let is_in = |list: &[Found], found: &Found| list.binary_search_by_key(&found.address, |it| it.address).is_ok();
+        let added = endpoints.iter().filter(|found| !is_in(&self.held, found)).count();
+        let removed = self.held.iter().filter(|found| !is_in(&endpoints, found)).count();
+        notes.push(Note::Changed { endpoints: endpoints.len(), added, removed });
+        self.held = endpoints;
+        true
+    }
+}
+
+/// Sorts by address and leaves one for each: the first.
+fn by_address(endpoints: &mut Vec<Found>) {
+    endpoints.sort_by_key(|found| found.address);
+    endpoints.dedup_by_key(|found| found.address);
+}
+
+impl Membership {
+    /// Nothing heard yet. `sources` are their names and whether they are backups.
+    pub(crate) fn new(fixed: Arc<[Found]>, empty_after: Duration, sources: Vec<(Arc<str>, bool)>) -> Self {
+        let belief = |(name, backup)| Belief {
+            name,
+            backup,
+            held: Vec::new(),
+            standing: Standing::Unheard,
+            failing: None,
+            last_contact: None,
+            stale: None,
+            remarks: Vec::new(),
+            doubted: false,
+            empty_since: None,
+        };
+        let had_endpoints = !fixed.is_empty();
+        Self { fixed, empty_after, sources: sources.into_iter().map(belief).collect(), had_endpoints }
+    }
+
+    /// What the source with this name said before the start; nothing when it has said something since.
+    pub(crate) fn restore(&mut self, name: &str, mut endpoints: Vec<Found>) {
+        let belief = self.sources.iter_mut().find(|source| &*source.name == name);
+        if let Some(source) = belief.filter(|source| source.standing == Standing::Unheard && !endpoints.is_empty()) {
+            by_address(&mut endpoints);
+            source.held = endpoints;
+            source.standing = Standing::Cached;
+            self.had_endpoints = true;
+        }
+    }
+
+    /// A source told something.
+    pub(crate) fn hear(&mut self, source: usize, news: News, now: Moment) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Some(belief) = self.sources.get_mut(source) else { return outcome };
+        match news {
+            News::Unchanged => belief.contact(now, &mut outcome.notes),
+            News::Failed(error) => belief.fail(error, now, &mut outcome.notes),
+            News::Endpoints(listing) => {
+                outcome.changed = belief.listed(listing, now, self.empty_after.is_zero(), &mut outcome.notes);
+                self.had_endpoints |= !belief.held.is_empty();
+            }
+        }
+        outcome
+    }
+
+    /// When [`Membership::believe`] has something to believe.
+    pub(crate) fn due(&self) -> Option<Moment> {
+        self.sources.iter().filter_map(|source| Some(source.empty_since?.after(self.empty_after))).min()
+    }
+
+    /// Believes the sources that have said for long enough that there are none; their indices.
+    pub(crate) fn believe(&mut self, now: Moment) -> Vec<(usize, Outcome)> {
+        let due = |source: &Belief| source.empty_since.is_some_and(|since| now >= since.after(self.empty_after));
+        let mut believed = Vec::new();
+        for (index, source) in self.sources.iter_mut().enumerate().filter(|(_, source)| due(source)) {
+            let mut notes = vec![Note::Emptied];
+            source.doubted = false;
+            source.empty_since = None;
+            source.standing = Standing::Told;
+            let changed = source.hold(Vec::new(), &mut notes);
+            believed.push((index, Outcome { changed, notes }));
+        }
+        believed
+    }
+
+    /// All endpoints: the fixed ones as they are written, the others by address. At most [`Endpoints::MAX`].
+    pub(crate) fn endpoints(&self) -> Arc<[Found]> {
+        if self.sources.is_empty() {
+            return Arc::clone(&self.fixed);
+        }
+        let mut found: Vec<Found> = self.sources.iter().flat_map(|source| source.held.iter().copied()).collect();
+        found.sort_by_key(|found| (found.address, found.tier));
+        found.dedup_by_key(|found| found.address);
+        let mut all = self.fixed.to_vec();
+        let places: HashMap<SocketAddr, usize> =
+            all.iter().enumerate().map(|(index, found)| (found.address, index)).collect();
+        for found in found {
+            match places.get(&found.address).and_then(|&index| all.get_mut(index)) {
+                Some(fixed) if found.tier < fixed.tier => *fixed = found,
+                Some(_) => {}
+                None => all.push(found),
+            }
+        }
+        all.truncate(Endpoints::MAX);
+        all.into()
+    }
+
+    /// Whether there ever was an endpoint, of before the start too.
+    pub(crate) fn had_endpoints(&self) -> bool {
+        self.had_endpoints
+    }
+
+    pub(crate) fn sources(&self) -> &[Belief] {
+        &self.sources
+    }
+}
+
+#[cfg(test)]
+mod tests;

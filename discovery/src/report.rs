@@ -1,0 +1,202 @@
+//! How the sources stand: for `/readyz`, metrics and status pages.
+//!
+//! In: the memberships. Out: a value that is replaced whole at every change, and read at leisure.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use weir_snapshot::Moment;
+
+use crate::membership::{Belief, Membership, Standing};
+use crate::{SourceError, Stale};
+
+/// How the sources of all services stand.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// One for each service, in the order configured.
+    pub services: Vec<ServiceReport>,
+}
+
+/// How the sources of one service stand.
+#[derive(Clone, Debug)]
+pub struct ServiceReport {
+    /// Its name.
+    pub service: Arc<str>,
+    /// Whether a route leads to it.
+    pub routed: bool,
+    /// Whether it ever had an endpoint, kept ones of before the start included.
+    pub had_endpoints: bool,
+    /// Its sources, beside the endpoints that are written in the configuration.
+    pub sources: Vec<SourceReport>,
+}
+
+/// How one source stands.
+#[derive(Clone, Debug)]
+pub struct SourceReport {
+    /// What it is: `consul optimizer`.
+    pub source: Arc<str>,
+    /// How many of its endpoints count now.
+    pub endpoints: usize,
+    /// When it last answered.
+    pub last_contact: Option<Moment>,
+    /// Why it does not answer, and since when.
+    pub failing: Option<(SourceError, Moment)>,
+    /// Whether its endpoints are those of before the start.
+    pub cached: bool,
+    /// Since when it has said that there are none, which is not believed yet.
+    pub doubted_since: Option<Moment>,
+    /// Why its answers may be old.
+    pub stale: Option<Stale>,
+}
+
+/// Whether clients should be sent here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Everything is as it should be.
+    Ready,
+    /// Clients are served, but not all sources are well: what is wrong, in one line each.
+    Degraded(String),
+    /// A route leads to a service that has never had an endpoint: what is wrong, in one line each.
+    NotReady(String),
+}
+
+impl Report {
+    pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership]) -> Self {
+        let report = |((service, routed), membership): (&(Arc<str>, bool), &Membership)| ServiceReport {
+            service: Arc::clone(service),
+            routed: *routed,
+            had_endpoints: membership.had_endpoints(),
+            sources: membership.sources().iter().map(SourceReport::of).collect(),
+        };
+        Self { services: services.iter().zip(memberships).map(report).collect() }
+    }
+
+    /// Not ready while a service that a route leads to has never had an endpoint: whoever sends clients here has better
+    /// places. Once it had one, what is known is the best there is, and to go on with it is the point of keeping it.
+    pub fn readiness(&self, now: Moment) -> Readiness {
+        let mut text = String::new();
+        let mut ready = true;
+        for service in &self.services {
+            if !service.had_endpoints && service.routed {
+                ready = false;
+                // Writing to a String does not fail.
+                writeln!(text, "service `{}` has never had an endpoint", service.service).ok();
+            }
+            for source in &service.sources {
+                if let Some(trouble) = source.trouble(now) {
+                    writeln!(text, "service `{}`, {}: {trouble}", service.service, source.source).ok();
+                }
+            }
+        }
+        match (ready, text.is_empty()) {
+            (false, _) => Readiness::NotReady(text),
+            (true, true) => Readiness::Ready,
+            (true, false) => Readiness::Degraded(text),
+        }
+    }
+}
+
+impl SourceReport {
+    fn of(source: &Belief) -> Self {
+        Self {
+            source: Arc::clone(&source.name),
+            endpoints: source.endpoints(),
+            last_contact: source.last_contact,
+            failing: source.failing.clone(),
+            cached: source.standing == Standing::Cached,
+            doubted_since: source.doubted_since(),
+            stale: source.stale.clone(),
+        }
+    }
+
+    /// What is wrong with it, in one line; `None` when nothing is.
+    fn trouble(&self, now: Moment) -> Option<String> {
+        let endpoints = self.endpoints;
+        let kept = if self.cached { "kept from before the start" } else { "that it told last" };
+        let seconds = |since: Moment| now.since(since).as_secs();
+        if let Some((error, since)) = &self.failing {
+            let line = error.text.lines().next().unwrap_or_default();
+            return Some(format!("no answer for {} s, {endpoints} endpoints {kept}: {line}", seconds(*since)));
+        }
+        if self.last_contact.is_none() {
+            return Some(format!("no answer yet, {endpoints} endpoints {kept}"));
+        }
+        if let Some(since) = self.doubted_since {
+            return Some(format!("lists none for {} s, {endpoints} endpoints {kept} stay for now", seconds(since)));
+        }
+        let stale = self.stale.as_ref()?;
+        let leader = if stale.known_leader { "" } else { ", and it knows no leader" };
+        Some(format!(
+            "the answers may be old: who gave them heard of the leader {} ms ago{leader}",
+            stale.last_contact.as_millis()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Found, Listing, News};
+
+    fn at(secs: u64) -> Moment {
+        Moment::from_nanos(secs * 1_000_000_000)
+    }
+
+    fn readiness(membership: Membership, routed: bool) -> Readiness {
+        Report::of(&[("s".into(), routed)], &[membership]).readiness(at(10))
+    }
+
+    fn membership(fixed: &[Found]) -> Membership {
+        Membership::new(fixed.into(), Duration::from_secs(30), vec![("consul a".into(), false)])
+    }
+
+    fn one() -> Found {
+        Found::new(([127, 0, 0, 1], 1).into())
+    }
+
+    fn failed() -> News {
+        News::Failed(SourceError { reason: "unreachable", text: "nobody there".to_owned() })
+    }
+
+    #[test]
+    fn a_weir_whose_sources_all_answer_is_ready() {
+        let mut members = membership(&[]);
+        members.hear(0, News::Endpoints(Listing { endpoints: vec![one()], ..Listing::default() }), at(1));
+        assert_eq!(readiness(members, true), Readiness::Ready);
+    }
+
+    #[test]
+    fn a_weir_is_not_ready_while_a_routed_service_never_had_an_endpoint() {
+        let mut members = membership(&[]);
+        members.hear(0, failed(), at(1));
+        let Readiness::NotReady(text) = readiness(members, true) else { panic!() };
+        assert_eq!(
+            text,
+            "service `s` has never had an endpoint\n\
+             service `s`, consul a: no answer for 9 s, 0 endpoints that it told last: nobody there\n"
+        );
+        assert!(matches!(readiness(membership(&[]), false), Readiness::Degraded(_)), "nobody is sent there");
+    }
+
+    #[test]
+    fn a_weir_that_has_other_endpoints_or_kept_ones_is_ready_but_degraded() {
+        let mut members = membership(&[one()]);
+        members.hear(0, failed(), at(1));
+        assert!(matches!(readiness(members, true), Readiness::Degraded(_)));
+        let mut members = membership(&[]);
+        members.restore("consul a", vec![one()]);
+        let Readiness::Degraded(text) = readiness(members, true) else { panic!() };
+        assert_eq!(text, "service `s`, consul a: no answer yet, 1 endpoints kept from before the start\n");
+    }
+
+    #[test]
+    fn an_empty_list_that_is_not_believed_degrades() {
+        let mut members = membership(&[]);
+        members.hear(0, News::Endpoints(Listing { endpoints: vec![one()], ..Listing::default() }), at(1));
+        members.hear(0, News::Endpoints(Listing::default()), at(4));
+        let Readiness::Degraded(text) = readiness(members, true) else { panic!() };
+        assert!(text.contains("lists none for 6 s, 1 endpoints"), "{text}");
+    }
+}

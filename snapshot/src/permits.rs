@@ -1,0 +1,390 @@
+//! The permits of one service, and those who wait for one.
+//!
+//! In: a [`Wish`] per exchange. Out: a [`Lease`] that holds one of its endpoint's permits, a place to wait for it, or why
+//! not. A permit is a lease under a cap: an endpoint never serves more than its capacity, and who comes when all are
+//! taken waits here, in one queue per service, for whichever endpoint has room first (late binding).
+//!
+//! One lock per service with a queue; services without one never come here. Every change happens under it, so that
+//! three things hold between any two of its holders: an endpoint has no more permits out than its capacity; nobody is in
+//! the queue who could be served; everybody in the queue could be served once a permit comes back. One permit that comes
+//! back wakes one waiter.
+//! Cost: with room 100 ns and no allocation; waiting three allocations and O(log n); nothing is polled.
+//! The order is `weir_balance::Queue`'s. Interleavings: `tests/loom.rs`.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Queue, Rules, Slot, Ticket};
+
+use crate::sync::{Mutex, MutexGuard};
+use crate::waiting::{Seat, Waiting};
+use crate::{Clock, Lease, Live, Member, Millis, Moment, Pool};
+
+/// How a service's exchanges wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueRules {
+    /// The permits of an endpoint that does not say: how many exchanges it serves at once, usually its cores.
+    pub capacity: NonZeroU32,
+    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]): a small one beside large
+    /// ones costs them little, and must not wait for one of them to end.
+    pub extra: u32,
+    /// The longest an exchange waits at a stretch.
+    pub timeout: Millis,
+    /// Their order, and how many may wait.
+    pub order: Rules,
+}
+
+/// One exchange's wish for an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The moment it is.
+    pub now: Moment,
+    /// When the exchange asked for an endpoint for the first time: a retry keeps its place.
+    pub arrival: Moment,
+    /// When the exchange must be over; it waits until then at most.
+    pub deadline: Moment,
+    /// What it will cost an endpoint, as far as one can tell.
+    pub work: Nanos,
+    /// 0 before 1 before 2, with ageing.
+    pub class: u8,
+    /// Whose share it counts against.
+    pub client: Client,
+    /// For the hash policies.
+    pub key: Option<KeyHash>,
+    /// The endpoints that it tried already.
+    pub tried: &'a Tried,
+}
+
+/// The endpoints that an exchange tried. Not slots, because the endpoint list may change while it waits.
+#[derive(Clone, Debug, Default)]
+pub struct Tried(Vec<Arc<Live>>);
+
+impl Tried {
+    /// None yet.
+    pub const EMPTY: Self = Self(Vec::new());
+
+    /// The endpoint of this lease was tried.
+    pub fn push(&mut self, lease: &Lease) {
+        self.0.push(Arc::clone(&lease.member().live));
+    }
+
+    /// The slots that they have in this pool; none for those it does not list. Allocates only if there are any.
+    pub fn slots(&self, pool: &Pool) -> Vec<Slot> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let tried = |member: &Member| self.0.iter().any(|live| Arc::ptr_eq(live, &member.live));
+        pool.slots().filter(|&slot| tried(pool.member(slot))).collect()
+    }
+}
+
+/// What became of a wish.
+#[derive(Debug)]
+pub enum Answer {
+    /// There was room.
+    Served(Lease),
+    /// There will be.
+    Waits(Waiting),
+    /// There is no point in waiting.
+    Refused(Unserved),
+}
+
+/// Why an exchange gets no endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// No endpoint admits that it has not tried, however many permits come back.
+    NoEndpoint,
+    /// The queue is full.
+    Full {
+        /// When it is worth coming back: what waits will be through by then, at the pace of late. Whole seconds, ≥ 1.
+        retry_after: Duration,
+    },
+    /// The queue is full, and an exchange of a better class took its place.
+    Displaced {
+        /// As in [`Unserved::Full`].
+        retry_after: Duration,
+    },
+    /// It waited as long as it may.
+    TooLate {
+        /// As in [`Unserved::Full`].
+        retry_after: Duration,
+    },
+}
+
+/// The permits of one service. Shared by the snapshots of the service, as the live state of its endpoints is.
+#[derive(Debug)]
+pub struct Permits {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rules: QueueRules,
+    queue: Queue<Waiter>,
+    /// The pool of the newest snapshot. Weak, since pools hold their permits.
+    newest: Weak<Pool>,
+    /// The same while somebody waits, so that it cannot go away under them.
+    held: Option<Arc<Pool>>,
+    pace: Pace,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Waiter {
+    seat: Arc<Seat>,
+    key: Option<KeyHash>,
+    tried: Tried,
+    small: bool,
+}
+
+/// How fast permits come back while exchanges wait.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Moment>,
+    /// Mean nanoseconds between two, of some sixteen of late; 0 while unknown.
+    between: u64,
+}
+
+/// What is left to do once the lock is let go: wake waiters, and let go of a pool.
+#[derive(Default)]
+struct After {
+    wakers: Vec<Waker>,
+    pool: Option<Arc<Pool>>,
+}
+
+impl Permits {
+    /// All permits of a service, none of them out.
+    pub fn new(rules: QueueRules, clock: Clock) -> Self {
+        let queue = Queue::new(rules.order);
+        let state = State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default() };
+        Self { clock, state: Mutex::new(state) }
+    }
+
+    /// Other rules from now on. Who waits keeps its place, and its deadline.
+    pub fn change(&self, rules: QueueRules) {
+        self.with(self.clock.now(), |state, _| {
+            state.rules = rules;
+            state.queue.change(rules.order);
+        });
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// What an exchange that waited really cost its endpoint, so that a client gains nothing by understating it.
+    pub fn correct(&self, client: Client, predicted: Nanos, real: Nanos) {
+        self.lock().queue.correct(client, predicted, real);
+    }
+
+    /// From now on waiters are served by this pool's endpoints. [`crate::Publisher`] does this with every snapshot.
+    pub(crate) fn install(self: &Arc<Self>, pool: &Arc<Pool>) {
+        for member in pool.members() {
+            member.live.report_to(self);
+        }
+        self.with(self.clock.now(), |state, after| {
+            state.newest = Arc::downgrade(pool);
+            if !state.queue.is_empty() {
+                after.pool = state.held.replace(Arc::clone(pool));
+            }
+            state.refuse_the_hopeless(self.clock.now(), after);
+        });
+    }
+
+    /// A verdict turned: some endpoint admits again, or none does.
+    pub(crate) fn verdict_turned(&self) {
+        let now = self.clock.now();
+        self.with(now, |state, after| state.refuse_the_hopeless(now, after));
+    }
+
+    /// A permit comes back.
+    pub(crate) fn give_back(&self, live: &Live) {
+        let now = self.clock.now();
+        self.with(now, |state, _| {
+            live.return_permit();
+            state.pace.step(now, !state.queue.is_empty());
+        });
+    }
+
+    /// Serves the wish, or lets it wait.
+    pub(crate) fn ask(self: &Arc<Self>, pool: &Arc<Pool>, wish: &Wish<'_>) -> Answer {
+        let mut answer = None;
+        self.with(wish.now, |state, after| answer = Some(state.ask(self, pool, wish, after)));
+        let Some((first, seat)) = answer else { return Answer::Refused(Unserved::NoEndpoint) };
+        // It may have been served at once after all: permits that had come free by time passing, or that no other waiter
+        // may take.
+        match seat.and_then(|seat| seat.take()) {
+            Some(Ok(lease)) => Answer::Served(lease),
+            Some(Err(why)) => Answer::Refused(why),
+            None => first,
+        }
+    }
+
+    /// A waiter left. Its seat may hold a lease by now: the caller lets go of that, without the lock.
+    pub(crate) fn leave(&self, ticket: &Ticket) {
+        let mut left = None;
+        self.with(self.clock.now(), |state, _| left = state.queue.remove(ticket));
+        // Without the lock, since with it goes a waker, and whatever that holds.
+        drop(left);
+    }
+
+    /// When it is worth coming back.
+    pub(crate) fn retry_after(&self) -> Duration {
+        self.lock().retry_after()
+    }
+
+    /// Changes something, serves whoever can be served then, and wakes them without the lock.
+    fn with(&self, now: Moment, change: impl FnOnce(&mut State, &mut After)) {
+        let mut after = After::default();
+        {
+            let mut state = self.lock();
+            change(&mut state, &mut after);
+            state.serve(now, &mut after);
+        }
+        after.wakers.into_iter().for_each(Waker::wake);
+        drop(after.pool);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock would leave counts and queue as they are: each is changed whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn ask(
+        &mut self,
+        permits: &Arc<Permits>,
+        pool: &Arc<Pool>,
+        wish: &Wish<'_>,
+        after: &mut After,
+    ) -> (Answer, Option<Arc<Seat>>) {
+        let slots = wish.tried.slots(pool);
+        let small = wish.work <= self.rules.order.small;
+        if self.queue.is_empty()
+            && let Some(lease) = grant(&self.rules, pool, wish.now, wish.key, &slots, small)
+        {
+            return (Answer::Served(lease), None);
+        }
+        let newest = self.newest.upgrade().unwrap_or_else(|| Arc::clone(pool));
+        if !newest.might_serve(wish.now, &wish.tried.slots(&newest)) {
+            return (Answer::Refused(Unserved::NoEndpoint), None);
+        }
+        if self.queue.len() >= self.queue.rules().max {
+            // Those whose time is up must not keep others out.
+            self.expire(wish.now, after);
+        }
+        let deadline = wish.now.after(self.rules.timeout).min(wish.deadline);
+        let entry = Entry {
+            arrival: Nanos(wish.arrival.as_nanos()),
+            work: wish.work,
+            class: wish.class,
+            client: wish.client,
+            deadline: Nanos(deadline.as_nanos()),
+        };
+        let seat = Arc::new(Seat::new());
+        let waiter = Waiter { seat: Arc::clone(&seat), key: wish.key, tried: wish.tried.clone(), small };
+        match self.queue.push(&entry, waiter) {
+            Err(_) => (Answer::Refused(Unserved::Full { retry_after: self.retry_after() }), None),
+            Ok(pushed) => {
+                if let Some(displaced) = pushed.displaced {
+                    let why = Unserved::Displaced { retry_after: self.retry_after() };
+                    after.wakers.extend(displaced.seat.give(Err(why)));
+                }
+                self.held.get_or_insert(newest);
+                let waiting = Waiting::new(Arc::clone(permits), Arc::clone(&seat), pushed.ticket, deadline);
+                (Answer::Waits(waiting), Some(seat))
+            }
+        }
+    }
+
+    /// Serves those who can be served, in order.
+    fn serve(&mut self, now: Moment, after: &mut After) {
+        if self.queue.is_empty() {
+            after.pool = after.pool.take().or_else(|| self.held.take());
+            return;
+        }
+        self.expire(now, after);
+        let Some(pool) = self.held.clone() else { return };
+        loop {
+            let rules = self.rules;
+            let taken = self.queue.take(|waiter| {
+                let tried = waiter.tried.slots(&pool);
+                match grant(&rules, &pool, now, waiter.key, &tried, waiter.small) {
+                    Some(lease) => Fit::Takes(lease),
+                    None if !waiter.tried.0.is_empty() => Fit::NotThis,
+                    // Whoever tried nothing can go anywhere: if it cannot, nobody of its size can.
+                    None if !waiter.small && rules.extra > 0 => Fit::OnlySmall,
+                    None => Fit::Nothing,
+                }
+            });
+            let Some((waiter, lease)) = taken else { break };
+            after.wakers.extend(waiter.seat.give(Ok(lease)));
+        }
+    }
+
+    fn expire(&mut self, now: Moment, after: &mut After) {
+        while let Some(waiter) = self.queue.expire(Nanos(now.as_nanos())) {
+            after.wakers.extend(waiter.seat.give(Err(Unserved::TooLate { retry_after: self.retry_after() })));
+        }
+    }
+
+    /// Refuses everybody whom no endpoint would take, however many permits come back.
+    fn refuse_the_hopeless(&mut self, now: Moment, after: &mut After) {
+        let Some(pool) = &self.held else { return };
+        let hopeless: Vec<Ticket> = self
+            .queue
+            .iter()
+            .filter(|(_, waiter)| !pool.might_serve(now, &waiter.tried.slots(pool)))
+            .map(|(ticket, _)| ticket)
+            .collect();
+        for ticket in hopeless {
+            if let Some(waiter) = self.queue.remove(&ticket) {
+                after.wakers.extend(waiter.seat.give(Err(Unserved::NoEndpoint)));
+            }
+        }
+    }
+
+    fn retry_after(&self) -> Duration {
+        self.pace.through(self.queue.len()).unwrap_or_else(|| self.rules.timeout.duration())
+    }
+}
+
+/// A lease with a permit, on an endpoint of the policy's choice among those that have one left. Only under the lock.
+fn grant(
+    rules: &QueueRules,
+    pool: &Arc<Pool>,
+    now: Moment,
+    key: Option<KeyHash>,
+    tried: &[Slot],
+    small: bool,
+) -> Option<Lease> {
+    let extra = if small { rules.extra } else { 0 };
+    let has_room = |member: &Member| {
+        let capacity = member.capacity.unwrap_or(rules.capacity);
+        member.live.permits() < member.live.lowered(capacity, now).get().saturating_add(extra)
+    };
+    pool.lease_where(now, key, tried, has_room).map(Lease::with_permit)
+}
+
+impl Pace {
+    fn step(&mut self, now: Moment, busy: bool) {
+        let last = self.last.replace(now);
+        // Between two permits that came back while nobody waited there may be any time.
+        if let (Some(last), true) = (last, busy) {
+            let gap = u64::try_from(now.since(last).as_nanos()).unwrap_or(u64::MAX).max(1);
+            self.between =
+                if self.between == 0 { gap } else { (self.between / 16 * 15).saturating_add(gap / 16).max(1) };
+        }
+    }
+
+    /// How long until this many are through: whole seconds, at least one. `None` while unknown.
+    fn through(&self, count: usize) -> Option<Duration> {
+        let nanos = self.between.checked_mul(u64::try_from(count).ok()?).filter(|_| self.between > 0)?;
+        Some(Duration::from_secs(nanos.div_ceil(1_000_000_000).max(1)))
+    }
+}
