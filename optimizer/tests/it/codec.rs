@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder as _, ImageEncoder as _, ImageFormat};
 use weir_optimizer::kernel::{CODEC_BACK_END, Header, Limits};
 use weir_testkit::require;
 
-use super::fixture::{self, decoded, detail, encoded, label, optimize};
+use super::fixture::{self, decoded, detail, encoded, optimize};
 use super::picture::distance;
 
 /// The sampling factors in the frame of a JPEG.
@@ -30,11 +30,6 @@ fn piped(name: &str, flags: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     writer.join().unwrap();
     assert!(output.status.success(), "{name}");
     Some(output.stdout)
-}
-
-fn ppm(picture: &DynamicImage) -> Vec<u8> {
-    let rgb = picture.to_rgb8();
-    [format!("P6\n{} {}\n255\n", rgb.width(), rgb.height()).as_bytes(), rgb.as_raw()].concat()
 }
 
 #[test]
@@ -127,38 +122,47 @@ fn jpegs_become_the_pixels_that_djpeg_makes_of_them() {
     }
 }
 
+/// What libjpeg-turbo reads, and what it refuses.
 #[cfg(feature = "turbojpeg")]
-#[test]
-fn arithmetic_coding_is_read_in_every_form_and_refused_when_cut() {
-    let photo = detail(200, 150);
-    for form in
-        [&["-arithmetic"][..], &["-arithmetic", "-progressive"], &["-arithmetic", "-restart", "1", "-grayscale"]]
-    {
-        let Some(file) = piped("cjpeg", &[&["-quality", "90"], form].concat(), &ppm(&photo)) else { return };
-        let marked = optimize(&file, "").unwrap();
-        let expected = if form.contains(&"-grayscale") { photo.to_luma8().into() } else { photo.clone() };
-        assert!(distance(&decoded(&marked), &expected) < 4.0, "{form:?}");
-        for end in (20..file.len()).step_by(173) {
-            assert_eq!(label(&file[..end]), "truncated", "{form:?} at {end}");
+mod libjpeg {
+    use super::*;
+    use crate::fixture::label;
+
+    fn ppm(picture: &DynamicImage) -> Vec<u8> {
+        let rgb = picture.to_rgb8();
+        [format!("P6\n{} {}\n255\n", rgb.width(), rgb.height()).as_bytes(), rgb.as_raw()].concat()
+    }
+
+    #[test]
+    fn arithmetic_coding_is_read_in_every_form_and_refused_when_cut() {
+        let photo = detail(200, 150);
+        for form in
+            [&["-arithmetic"][..], &["-arithmetic", "-progressive"], &["-arithmetic", "-restart", "1", "-grayscale"]]
+        {
+            let Some(file) = piped("cjpeg", &[&["-quality", "90"], form].concat(), &ppm(&photo)) else { return };
+            let marked = optimize(&file, "").unwrap();
+            let expected = if form.contains(&"-grayscale") { photo.to_luma8().into() } else { photo.clone() };
+            assert!(distance(&decoded(&marked), &expected) < 4.0, "{form:?}");
+            for end in (20..file.len()).step_by(173) {
+                assert_eq!(label(&file[..end]), "truncated", "{form:?} at {end}");
+            }
         }
     }
-}
 
-#[cfg(feature = "turbojpeg")]
-#[test]
-fn an_arithmetic_file_of_scans_without_end_is_refused_before_it_is_decoded() {
-    let file = fixture::ARITHMETIC;
-    let scan = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
-    let length = usize::from(u16::from_be_bytes([file[scan + 2], file[scan + 3]]));
-    let again = file[scan..scan + 2 + length].repeat(30);
-    assert_eq!(label(&[&file[..scan], &again, &file[scan..]].concat()), "corrupt");
-}
+    #[test]
+    fn an_arithmetic_file_of_scans_without_end_is_refused_before_it_is_decoded() {
+        let file = fixture::ARITHMETIC;
+        let scan = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+        let length = usize::from(u16::from_be_bytes([file[scan + 2], file[scan + 3]]));
+        let again = file[scan..scan + 2 + length].repeat(30);
+        assert_eq!(label(&[&file[..scan], &again, &file[scan..]].concat()), "corrupt");
+    }
 
-#[cfg(feature = "turbojpeg")]
-#[test]
-fn what_libjpeg_warns_of_is_refused() {
-    let at = fixture::PHOTO.len() - 2;
-    let stray = [&fixture::PHOTO[..at], &[0x12; 5], &fixture::PHOTO[at..]].concat();
-    let refusal = optimize(&stray, "format=png").unwrap_err();
-    assert_eq!(refusal.status_and_label().1, "corrupt", "{refusal}");
+    #[test]
+    fn what_libjpeg_warns_of_is_refused() {
+        let at = fixture::PHOTO.len() - 2;
+        let stray = [&fixture::PHOTO[..at], &[0x12; 5], &fixture::PHOTO[at..]].concat();
+        let refusal = optimize(&stray, "format=png").unwrap_err();
+        assert_eq!(refusal.status_and_label().1, "corrupt", "{refusal}");
+    }
 }
