@@ -10,6 +10,7 @@ mod clients;
 mod demo;
 mod deploy;
 mod discovery;
+mod dns;
 mod fleet;
 mod health;
 mod life;
