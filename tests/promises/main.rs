@@ -18,5 +18,7 @@ mod load;
 mod metrics;
 mod outages;
 mod policies;
+mod readme;
+mod register;
 mod retries;
 mod support;
