@@ -5,12 +5,15 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_config::{AccessLog, Config};
-use weir_discovery::{Discovery, DiscoveryError, Health};
+use weir_discovery::{Discovery, DiscoveryError, Health, Readiness, RegisterError, Registration, Report};
 use weir_proxy::{BindError, Proxy, ProxyParts};
 use weir_snapshot::Clock;
 
@@ -37,6 +40,9 @@ pub(crate) enum RunError {
     /// A source of endpoints cannot be set up, or no pools can be built.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    /// Nobody would find it, or the agent cannot be asked.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// The demo's own configuration is refused, which is a bug.
     #[error("the demo's configuration is refused:\n{0}")]
     Demo(String),
@@ -79,6 +85,12 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     let address = config.admin.listen;
     let socket = TcpListener::bind(address).await.map_err(|source| RunError::BindAdmin { address, source })?;
     let admin_address = socket.local_addr()?;
+    let registration = match (&config.register, proxy.addresses().first()) {
+        (Some(settings), Some(&listener)) => {
+            Some(weir_discovery::registration(settings, listener, admin_address, variable)?)
+        }
+        _ => None,
+    };
     proxy.start();
     for address in proxy.addresses() {
         say(&format!("listening on http://{address}"));
@@ -88,6 +100,11 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
     let admin = Arc::new(Admin::new(clock, reader.clone(), discovery.reports(), exposition, proxy.clone()));
+    let reports = discovery.reports();
+    let leaving = CancellationToken::new();
+    let registered = registration.map(|registration| {
+        tokio::spawn(stay_registered(registration, reports, clock, leaving.clone().cancelled_owned()))
+    });
     let background = [
         tokio::spawn(discovery.run(ended.clone().cancelled_owned())),
         tokio::spawn(Health::run(reader, clock, ended.clone().cancelled_owned())),
@@ -102,7 +119,8 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     tracing::info!("draining: readiness fails now, listeners close in {}", config.server.shutdown_delay);
     admin.fail_readiness();
     proxy.begin_drain();
-    let drained = drain(&proxy, &config, signals).await;
+    leaving.cancel();
+    let drained = drain(&proxy, &config, registered, signals).await;
     if drained {
         tracing::info!("drained");
     } else {
@@ -118,10 +136,38 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     Ok(())
 }
 
+/// Registers once weir is ready, stays so until `leaving`, then deregisters.
+async fn stay_registered(
+    registration: Registration,
+    mut reports: watch::Receiver<Arc<Report>>,
+    clock: Clock,
+    leaving: impl Future<Output = ()>,
+) {
+    let mut leaving = pin!(leaving);
+    let ready = reports.wait_for(|report| !matches!(report.readiness(clock.now()), Readiness::NotReady(_)));
+    tokio::select! {
+        // Whose reports have ended is about to end too.
+        ready = ready => if ready.is_err() { return },
+        () = &mut leaving => return,
+    }
+    registration.keep(leaving).await;
+    match registration.deregister().await {
+        Ok(()) => tracing::info!("deregistered"),
+        // The agent will find out by its check.
+        Err(error) => tracing::error!("cannot deregister: {}", error.explain()),
+    }
+}
+
 /// Waits out the delay, then the exchanges under way; `false` when the deadline or a second signal cut them off.
-async fn drain(proxy: &Proxy, config: &Config, mut signals: Signals) -> bool {
+async fn drain(proxy: &Proxy, config: &Config, registered: Option<JoinHandle<()>>, mut signals: Signals) -> bool {
     let server = &config.server;
     let orderly = async {
+        // The delay is for others to notice, and begins when they can.
+        if let Some(registered) = registered
+            && let Err(error) = registered.await
+        {
+            tracing::error!(%error, "the registration failed, by a fault of weir's own");
+        }
         tokio::time::sleep(server.shutdown_delay.duration()).await;
         tokio::time::timeout(server.shutdown_deadline.duration(), proxy.drain()).await.is_ok()
     };

@@ -6,10 +6,11 @@
 //! and ImageMagick: `docs/guide/kernel.md`. `hostile` sends a real optimizer good and bad files and says whether it
 //! lived through them within its memory: `docs/guide/optimizer-memory.md`.
 //! `peers` compares latency under load: `docs/guide/peers.md`; `sim` compares choices of endpoints in a simulator:
-//! `docs/benchmarks.md`.
+//! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`.
 
 mod case;
 mod cli;
+mod discovery;
 mod error;
 mod hostile;
 mod idle;

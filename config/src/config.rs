@@ -18,6 +18,8 @@ pub struct Config {
     pub log: Log,
     /// What the sources of endpoints have in common.
     pub discovery: Discovery,
+    /// This weir as an instance of a service in Consul, if it shall be one.
+    pub register: Option<Register>,
     /// Where clients connect: at least one, no two that cannot both be bound.
     pub listeners: Vec<ListenerSettings>,
     /// Which requests go where: at least one, no two of one host and path.
@@ -143,11 +145,50 @@ pub enum SourceKind {
     File(PathBuf),
 }
 
+/// How a Consul agent is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its HTTP API: `http://` or `https://`, a host, perhaps a port from 1 and a path; no user, no query.
+    pub address: Box<str>,
+    /// A feature of Consul Enterprise.
+    pub namespace: Option<Box<str>>,
+    /// Where the ACL token comes from.
+    pub token: TokenFrom,
+    /// PEM of whom to trust for `https`; `None` is the system's trust.
+    pub ca_file: Option<PathBuf>,
+    /// PEM of a client certificate, and of its key; only for `https`.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// This weir as an instance of a service in Consul.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// Which agent shall know it.
+    pub agent: Agent,
+    /// What the service is called; not empty.
+    pub service: Box<str>,
+    /// Unique on the agent; `None` is made of the service and where it is reached.
+    pub id: Option<Box<str>>,
+    /// Its tags.
+    pub tags: Vec<Box<str>>,
+    /// Where others reach it; `None` is the first listener.
+    pub advertise: Option<Advertise>,
+}
+
+/// Where others reach this weir.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertise {
+    /// An IP address without brackets, or a name.
+    pub host: Box<str>,
+    /// `None` is that of the first listener.
+    pub port: Option<NonZeroU16>,
+}
+
 /// A service in Consul.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consul {
-    /// The agent's HTTP API: `http://` or `https://`, a host, perhaps a port from 1 and a path; no user, no query.
-    pub address: Box<str>,
+    /// Which agent is asked.
+    pub agent: Agent,
     /// What it is called there; not empty.
     pub service: Box<str>,
     /// Only instances with all of these.
@@ -156,16 +197,8 @@ pub struct Consul {
     pub filter: Option<Box<str>>,
     /// `None` is the agent's own.
     pub datacenter: Option<Box<str>>,
-    /// A feature of Consul Enterprise.
-    pub namespace: Option<Box<str>>,
     /// Which instances, by what their checks say.
     pub status: Status,
-    /// Where the ACL token comes from.
-    pub token: TokenFrom,
-    /// PEM of whom to trust for `https`; `None` is the system's trust.
-    pub ca_file: Option<PathBuf>,
-    /// PEM of a client certificate, and of its key; only for `https`.
-    pub identity: Option<(PathBuf, PathBuf)>,
     /// How long a query waits for a change: a second to ten minutes.
     pub wait: Millis,
 }

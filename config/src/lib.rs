@@ -18,8 +18,8 @@ mod sink;
 mod text;
 
 pub use config::{
-    AccessLog, Admin, Config, Consul, Discovery, Dns, Endpoint, Family, Log, Records, Route, Server, Service, Source,
-    SourceKind, Status, TokenFrom,
+    AccessLog, Admin, Advertise, Agent, Config, Consul, Discovery, Dns, Endpoint, Family, Log, Records, Register,
+    Route, Server, Service, Source, SourceKind, Status, TokenFrom,
 };
 pub use problem::{Problem, Problems};
 pub use reference::reference;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::Advertise;
 use crate::sink::Fault;
 
 /// `ip:port`; `what` is the thing that has the address, `ip` and `port` what to show in advice, and `named` the advice
@@ -172,6 +173,30 @@ pub(crate) fn agent_url(text: &str) -> Result<Box<str>, Fault> {
     }
     visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
     Ok(text.into())
+}
+
+/// Where others reach something: an IP address or a name, perhaps with a port from 1.
+pub(crate) fn advertised(text: &str) -> Result<Advertise, Fault> {
+    let fault = |label: &str| {
+        let rule = "an advertised address is an IP address or a name, perhaps with a port";
+        Fault::new(rule, label).help("write for example `\"10.0.0.5\"` or `\"10.0.0.5:8080\"`")
+    };
+    let bare = |text: &str| text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text).to_owned();
+    let (host, port) = match text.rsplit_once(':') {
+        // Colons without a port behind them.
+        _ if bare(text).parse::<IpAddr>().is_ok() => (text, None),
+        Some((host, port)) => match port.parse::<NonZeroU16>() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => return Err(fault("a port is between 1 and 65535")),
+        },
+        None => (text, None),
+    };
+    let ip = bare(host).parse::<IpAddr>();
+    match ip {
+        Ok(ip) if ip.is_unspecified() => Err(fault("nobody can connect to this address")),
+        Ok(ip) => Ok(Advertise { host: ip.to_string().into(), port }),
+        Err(_) => dns_name(host).map(|host| Advertise { host, port }).map_err(|_| fault("neither of the two")),
+    }
 }
 
 /// Any text but none.

@@ -4,6 +4,7 @@
 //! whole snapshot, which [`assemble`] builds; [`Health::run`] probes the endpoints of whichever snapshot is current.
 //! Why it is as it is: `docs/adr/0010-membership.md`.
 
+mod agent;
 mod assemble;
 mod cache;
 mod discovery;
@@ -14,15 +15,17 @@ mod membership;
 pub mod observe;
 mod pace;
 mod probe;
+mod register;
 mod report;
 mod source;
 mod watch;
 
+pub use agent::ConsulSetupError;
 pub use assemble::{AssembleError, assemble, fixed};
 pub use discovery::{Discovery, DiscoveryError};
 pub use health::Health;
 pub use lives::Lives;
+pub use register::{RegisterError, registration};
 pub use report::{Readiness, Report, ServiceReport, SourceReport};
-pub use source::{
-    ConsulSetupError, Found, Listing, News, SetupError, Source, SourceError, Stale, Tier, Variables, share,
-};
+pub use source::{Found, Listing, News, SetupError, Source, SourceError, Stale, Tier, Variables, share};
+pub use weir_consul::Registration;

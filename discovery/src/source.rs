@@ -15,7 +15,6 @@ use std::time::Duration;
 use weir_balance::Weight;
 pub use weir_snapshot::Tier;
 
-pub use consul::ConsulSetupError;
 pub use open::SetupError;
 pub(crate) use open::{Kind, Opener};
 

@@ -149,6 +149,11 @@ impl Endpoint {
         Self::with(Script::new(on_request))
     }
 
+    /// As [`Endpoint::start`] on this address: any of 127.0.0.0/8, with a port from [`free_port`] or of another endpoint.
+    pub fn start_at(address: SocketAddr, on_request: impl Fn(&Call) -> Plan + Send + Sync + 'static) -> Self {
+        Self::listening(address, Script::new(on_request))
+    }
+
     /// Answers every request with `reply`, after reading its body.
     pub fn replying(reply: Reply) -> Self {
         Self::start(move |_| reply.clone().into())
@@ -163,13 +168,16 @@ impl Endpoint {
 
     /// Starts on a free loopback port with a whole script.
     pub fn with(script: Script) -> Self {
+        Self::listening(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())), script)
+    }
+
+    fn listening(address: SocketAddr, script: Script) -> Self {
         let shared = Shared {
             script: Mutex::new(script),
             seen: Mutex::default(),
             changed: Condvar::new(),
             sockets: Mutex::default(),
         };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let mut endpoint = Self { address, shared: Arc::new(shared), running: None };
         endpoint.restart();
         endpoint

@@ -9,7 +9,7 @@ use weir_testkit::{Consul, Endpoint, Plan, Process, Raw, Reply, Weir, eventually
 use crate::support::{WEIR, wait_for_words};
 
 /// A configuration whose service `s` has these lines.
-fn toml(service: &str) -> String {
+pub(crate) fn toml(service: &str) -> String {
     format!(
         "[server]\nshutdown_delay = \"0s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n\
@@ -17,16 +17,18 @@ fn toml(service: &str) -> String {
     )
 }
 
-fn start(service: &str) -> Weir {
+/// A weir whose service `s` has these lines.
+pub(crate) fn start(service: &str) -> Weir {
     Weir::start(WEIR, &toml(service))
 }
 
 /// An endpoint that says who it is.
-fn named(name: &'static str) -> Endpoint {
+pub(crate) fn named(name: &'static str) -> Endpoint {
     Endpoint::start(move |_| Reply::new(200).body(name).into())
 }
 
-fn ready(weir: &Weir) -> (u16, String) {
+/// Status and text of `/readyz`.
+pub(crate) fn ready(weir: &Weir) -> (u16, String) {
     let answer = Raw::get(weir.admin(), "/readyz");
     (answer.status, answer.text())
 }
@@ -36,7 +38,7 @@ fn status(weir: &Weir) -> u16 {
 }
 
 /// Waits until exactly these answer: each is seen, and no other is in as many answers as would show it.
-fn wait_for_names(weir: &Weir, names: &[&str]) {
+pub(crate) fn wait_for_names(weir: &Weir, names: &[&str]) {
     eventually(&format!("{names:?} answer"), || {
         let mut seen: Vec<String> = (0..8).map(|_| Raw::get(weir.address(), "/").text()).collect();
         seen.sort_unstable();

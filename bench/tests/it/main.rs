@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
+mod discovery;
 mod kernel;
 mod peers;
 

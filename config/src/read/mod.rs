@@ -4,6 +4,7 @@ mod check;
 mod endpoints;
 mod health;
 mod listener;
+mod register;
 mod route;
 mod server;
 mod service;
@@ -22,6 +23,7 @@ pub(crate) static SPECS: &[&Spec] = &[
     &server::ADMIN,
     &server::LOG,
     &server::DISCOVERY,
+    &register::REGISTER,
     &listener::LISTENER,
     &route::ROUTE,
     &route::BODY,
@@ -44,7 +46,7 @@ const SHORTEST: Millis = Millis::new(1);
 
 static FILE: Spec = Spec {
     header: "",
-    keys: &[&SERVER, &ADMIN, &LOG, &DISCOVERY, &LISTENERS, &ROUTES, &SERVICES],
+    keys: &[&SERVER, &ADMIN, &LOG, &DISCOVERY, &REGISTER, &LISTENERS, &ROUTES, &SERVICES],
     later: &[],
     example: "[[listener]]",
     about: "Only a listener, a route and a service are required.",
@@ -77,6 +79,13 @@ static DISCOVERY: Tables = Tables {
     shape: "table",
     default: "all defaults",
     meaning: "What the sources of endpoints have in common.",
+};
+static REGISTER: Tables = Tables {
+    name: "register",
+    spec: &register::REGISTER,
+    shape: "table",
+    default: "it is not registered",
+    meaning: "This weir as an instance of a service in Consul.",
 };
 static LISTENERS: Tables = Tables {
     name: "listener",
@@ -133,6 +142,8 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
     let admin = file.table(&ADMIN, sink).and_then(|section| server::read_admin(&section, sink));
     let log = file.table(&LOG, sink).and_then(|section| server::read_log(&section, sink));
     let discovery = file.table(&DISCOVERY, sink).and_then(|section| server::read_discovery(&section, sink));
+    let register =
+        file.has(REGISTER.name).then(|| file.table(&REGISTER, sink).and_then(|section| register::read(&section, sink)));
     let listeners = listener::read_all(&file.tables(&LISTENERS, sink), sink);
     let services = service::read_all(&file.tables(&SERVICES, sink), text, sink);
     let memory = server.as_ref().ok().map(|server| server.body_memory);
@@ -153,6 +164,7 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
         admin: admin?.value,
         log: log?,
         discovery: discovery?,
+        register: register.transpose()?,
         listeners: all(listeners.into_iter().map(|listener| listener.settings))?,
         services: all(services.into_iter().map(|service| service.settings))?,
         routes: all(routes.into_iter().map(|route| route.settings))?,

@@ -11,7 +11,7 @@ use crate::raw::{
     Duration, Key, List, Optional, Otherwise, OtherwiseAll, Required, Section, Spec, Tables, Text, Whole, Word,
 };
 use crate::sink::{Fault, Reported, Sink};
-use crate::{Consul, Dns, Family, Records, Source, SourceKind, Status, TokenFrom, defaults, names};
+use crate::{Agent, Consul, Dns, Family, Records, Source, SourceKind, Status, TokenFrom, defaults, names};
 
 pub(crate) static CONSUL: Spec = Spec {
     header: "[service.consul]",
@@ -76,7 +76,7 @@ pub(super) static FILE_TABLES: Tables = Tables {
     meaning: "Endpoints that a watched file lists.",
 };
 
-static AGENT: Key<Text<Box<str>>, Optional> = Key {
+pub(super) static AGENT: Key<Text<Box<str>>, Optional> = Key {
     name: "address",
     kind: Text { shape: "URL", parse: names::agent_url, show: ToString::to_string },
     absent: Optional(|| format!("`\"{}\"`", defaults::CONSUL_ADDRESS)),
@@ -112,7 +112,7 @@ static DATACENTER: Key<Text<Box<str>>, Optional> = Key {
     absent: Optional(|| "the agent's own".to_owned()),
     meaning: "Whose instances.",
 };
-static NAMESPACE: Key<Text<Box<str>>, Optional> = Key {
+pub(super) static NAMESPACE: Key<Text<Box<str>>, Optional> = Key {
     name: "namespace",
     kind: Text { shape: "text", parse: names::some_text, show: ToString::to_string },
     absent: Optional(|| "none".to_owned()),
@@ -124,25 +124,25 @@ static TOKEN_FILE: Key<Text<PathBuf>, Optional> = Key {
     absent: Optional(|| "none".to_owned()),
     meaning: "A file that holds the ACL token; read at the start, and again when Consul denies.",
 };
-static TOKEN_ENV: Key<Text<Box<str>>, Optional> = Key {
+pub(super) static TOKEN_ENV: Key<Text<Box<str>>, Optional> = Key {
     name: "token_env",
     kind: Text { shape: "name of a variable", parse: names::variable, show: ToString::to_string },
     absent: Optional(|| "`CONSUL_HTTP_TOKEN`, if it is set and there is no `token_file`".to_owned()),
     meaning: "An environment variable that holds the ACL token.",
 };
-static CA_FILE: Key<Text<PathBuf>, Optional> = Key {
+pub(super) static CA_FILE: Key<Text<PathBuf>, Optional> = Key {
     name: "ca_file",
     kind: Text { shape: "path", parse: names::path, show: names::show_path },
     absent: Optional(|| "those that the system trusts".to_owned()),
     meaning: "The authorities that an `https` agent's certificate may come from, PEM.",
 };
-static CERT_FILE: Key<Text<PathBuf>, Optional> = Key {
+pub(super) static CERT_FILE: Key<Text<PathBuf>, Optional> = Key {
     name: "cert_file",
     kind: Text { shape: "path", parse: names::path, show: names::show_path },
     absent: Optional(|| "none".to_owned()),
     meaning: "A client certificate for an `https` agent, PEM; with `key_file`.",
 };
-static KEY_FILE: Key<Text<PathBuf>, Optional> = Key {
+pub(super) static KEY_FILE: Key<Text<PathBuf>, Optional> = Key {
     name: "key_file",
     kind: Text { shape: "path", parse: names::path, show: names::show_path },
     absent: Optional(|| "none".to_owned()),
@@ -223,17 +223,31 @@ pub(super) fn read_all(section: &Section<'_>, sink: &mut Sink) -> Result<Vec<Sou
 }
 
 fn consul(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported> {
-    let address = section.take(&AGENT, sink).map(|address| address.unwrap_or_else(|| defaults::CONSUL_ADDRESS.into()));
+    let agent = agent(section, sink);
     let service = section.take(&CONSUL_SERVICE, sink);
     let tags = section.take(&TAGS, sink);
     let filter = section.take(&FILTER, sink);
     let status = section.take(&STATUS, sink);
     let datacenter = section.take(&DATACENTER, sink);
+    let wait = section.take(&WAIT, sink);
+    Ok(SourceKind::Consul(Consul {
+        agent: agent?,
+        service: service?,
+        tags: tags?,
+        filter: filter?,
+        datacenter: datacenter?,
+        status: status?,
+        wait: wait?,
+    }))
+}
+
+/// How an agent is reached: the keys that every table about one has.
+pub(super) fn agent(section: &Section<'_>, sink: &mut Sink) -> Result<Agent, Reported> {
+    let address = section.take(&AGENT, sink).map(|address| address.unwrap_or_else(|| defaults::CONSUL_ADDRESS.into()));
     let namespace = section.take(&NAMESPACE, sink);
     let token = token(section, sink);
     let ca_file = section.take(&CA_FILE, sink);
     let identity = identity(section, sink);
-    let wait = section.take(&WAIT, sink);
     let plain = address.as_ref().is_ok_and(|address| address.starts_with("http://"));
     let tls = [CA_FILE.name, CERT_FILE.name, KEY_FILE.name].into_iter().find(|name| section.has(name));
     if let Some(name) = tls.filter(|_| plain) {
@@ -241,19 +255,7 @@ fn consul(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported
         let help = "write `address = \"https://HOST:8501\"`, or leave it out";
         return Err(sink.wrong(section.key_span(name), fault.help(help)));
     }
-    Ok(SourceKind::Consul(Consul {
-        address: address?,
-        service: service?,
-        tags: tags?,
-        filter: filter?,
-        datacenter: datacenter?,
-        namespace: namespace?,
-        status: status?,
-        token: token?,
-        ca_file: ca_file?,
-        identity: identity?,
-        wait: wait?,
-    }))
+    Ok(Agent { address: address?, namespace: namespace?, token: token?, ca_file: ca_file?, identity: identity? })
 }
 
 fn token(section: &Section<'_>, sink: &mut Sink) -> Result<TokenFrom, Reported> {

@@ -135,12 +135,12 @@ fn sources(lines: &str) -> Vec<Source> {
 fn a_consul_source_needs_a_service_alone_and_looks_where_consuls_own_tools_do() {
     let all = sources("consul = { service = \"optimizer\" }");
     let [Source { kind: SourceKind::Consul(consul), backup: false }] = all.as_slice() else { panic!("{all:?}") };
-    assert_eq!((&*consul.address, &*consul.service), ("http://127.0.0.1:8500", "optimizer"));
+    assert_eq!((&*consul.agent.address, &*consul.service), ("http://127.0.0.1:8500", "optimizer"));
     assert_eq!(
-        (consul.status, &consul.token, consul.wait),
+        (consul.status, &consul.agent.token, consul.wait),
         (Status::Passing, &TokenFrom::Usual, Millis::from_secs(60))
     );
-    assert!(consul.tags.is_empty() && consul.filter.is_none() && consul.identity.is_none());
+    assert!(consul.tags.is_empty() && consul.filter.is_none() && consul.agent.identity.is_none());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use weir_consul::{Client, Event, Options, Query, Registration, Service, Watch};
+use weir_consul::{Check, Client, Event, Options, Query, Registration, Service, Watch};
 use weir_testkit::Consul;
 
 const CHANGES: usize = 100;
@@ -36,7 +36,7 @@ async fn changes(agent: &str) -> (Vec<Duration>, Vec<Duration>) {
         tags: Vec::new(),
         meta: [].into(),
         weight: 1.try_into().unwrap(),
-        check: format!("{agent}/v1/status/leader").into(),
+        check: Check::Http(format!("{agent}/v1/status/leader").into()),
     };
     let registration = Registration::new(client.clone(), service);
     let mut watch = Watch::new(&client, Query::new("shop"), 1);

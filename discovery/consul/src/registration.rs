@@ -50,9 +50,17 @@ pub struct Service {
     pub meta: BTreeMap<Box<str>, Box<str>>,
     /// Its share of the traffic while its checks pass; while one warns it is 1.
     pub weight: NonZeroU16,
-    /// What the agent asks every two seconds: a whole URL that answers 2xx within a second. The agent starts out
-    /// believing that it does.
-    pub check: Box<str>,
+    /// What the agent does every two seconds, and has a second for. The agent starts out believing that it is well.
+    pub check: Check,
+}
+
+/// How an agent checks an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// A whole URL that answers 2xx.
+    Http(Box<str>),
+    /// `host:port`, where a connection opens.
+    Tcp(Box<str>),
 }
 
 /// A service and the agent that shall know it.
@@ -206,7 +214,7 @@ impl Registration {
             tags: &'a [Box<str>],
             meta: &'a BTreeMap<Box<str>, Box<str>>,
             weights: Weights,
-            check: Check<'a>,
+            check: Checked<'a>,
         }
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
@@ -216,15 +224,21 @@ impl Registration {
         }
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
-        struct Check<'a> {
-            #[serde(rename = "HTTP")]
-            http: &'a str,
+        struct Checked<'a> {
+            #[serde(rename = "HTTP", skip_serializing_if = "Option::is_none")]
+            http: Option<&'a str>,
+            #[serde(rename = "TCP", skip_serializing_if = "Option::is_none")]
+            tcp: Option<&'a str>,
             interval: &'a str,
             timeout: &'a str,
             deregister_critical_service_after: &'a str,
             status: &'a str,
         }
         let Service { id, name, address, port, tags, meta, weight, check } = &self.service;
+        let (http, tcp) = match check {
+            Check::Http(url) => (Some(&**url), None),
+            Check::Tcp(place) => (None, Some(&**place)),
+        };
         let body = Body {
             id,
             name,
@@ -233,8 +247,9 @@ impl Registration {
             tags,
             meta,
             weights: Weights { passing: weight.get(), warning: 1 },
-            check: Check {
-                http: check,
+            check: Checked {
+                http,
+                tcp,
                 interval: CHECK_EVERY,
                 timeout: CHECK_LIMIT,
                 deregister_critical_service_after: FORGET_AFTER,

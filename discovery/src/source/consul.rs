@@ -4,50 +4,15 @@
 //! one query per wait. The token and the TLS material are read at the start, and again whenever Consul denies or the
 //! connection is not trusted, so that a rotated secret needs no restart.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
 
 use weir_balance::Weight;
-use weir_config::{Consul, Status, TokenFrom};
-use weir_consul::{
-    Address, AddressError, Client, ConsulError, Event, Identity, Include, Instance, Options, Query, Secret,
-    SecretError, Tls, TlsError, Update, Watch,
-};
+use weir_config::{Consul, Status};
+use weir_consul::{ConsulError, Event, Include, Instance, Query, Update, Watch};
 
 use super::{Found, Listing, News, Source, SourceError, Stale, Tier, Variables, share};
-
-/// Where Consul's own tools take the token from.
-const USUAL_VARIABLE: &str = "CONSUL_HTTP_TOKEN";
-
-/// Why a source cannot be set up as it is configured.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsulSetupError {
-    /// The URL.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The token.
-    #[error(transparent)]
-    Token(#[from] SecretError),
-    /// The variable that should hold the token does not exist.
-    #[error("the environment variable `{name}` is not set: set it to the token, or leave `token_env` out")]
-    NoVariable {
-        /// Its name.
-        name: Box<str>,
-    },
-    /// A file of PEM cannot be read.
-    #[error("cannot read `{}`", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The PEM cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
+use crate::agent::{ConsulSetupError, Material};
 
 /// A service in Consul.
 pub(crate) struct ConsulSource {
@@ -58,29 +23,21 @@ pub(crate) struct ConsulSource {
     watch: Watch,
 }
 
-/// What is read from files and variables. Not printed.
-#[derive(Clone, PartialEq, Eq)]
-struct Material {
-    token: Option<Secret>,
-    authorities: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
-}
-
 impl ConsulSource {
     /// Reads the material; asks nothing yet. Blocks on files. `seed` spreads the pauses of many.
     ///
     /// # Errors
     /// [`ConsulSetupError`].
     pub(crate) fn open(settings: Consul, variables: Variables, seed: u64) -> Result<Self, ConsulSetupError> {
-        let material = Material::read(&settings, variables)?;
+        let material = Material::read(&settings.agent, variables)?;
         let watch = watch(&settings, &material, seed)?;
         Ok(Self { settings, variables, seed, material, watch })
     }
 
     /// Begins anew if the material is not what it was.
     async fn read_again(&mut self) {
-        let (settings, variables) = (self.settings.clone(), self.variables);
-        let read = tokio::task::spawn_blocking(move || Material::read(&settings, variables)).await;
+        let (agent, variables) = (self.settings.agent.clone(), self.variables);
+        let read = tokio::task::spawn_blocking(move || Material::read(&agent, variables)).await;
         // What cannot be read now is no better than what there is; Consul's answer is the one to tell.
         let Ok(Ok(material)) = read else { return };
         if material != self.material
@@ -111,42 +68,8 @@ impl Source for ConsulSource {
     }
 }
 
-impl Material {
-    fn read(settings: &Consul, variables: Variables) -> Result<Self, ConsulSetupError> {
-        let token = match &settings.token {
-            TokenFrom::File(path) => Some(Secret::from_file(path)?),
-            TokenFrom::Variable(name) => {
-                let value = variables(name).ok_or_else(|| ConsulSetupError::NoVariable { name: name.clone() })?;
-                Some(Secret::new(&value)?)
-            }
-            TokenFrom::Usual => match variables(USUAL_VARIABLE).filter(|value| !value.trim().is_empty()) {
-                Some(value) => Some(Secret::new(&value)?),
-                None => None,
-            },
-        };
-        let authorities = settings.ca_file.as_deref().map(read).transpose()?;
-        let identity = match &settings.identity {
-            Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
-            None => None,
-        };
-        Ok(Self { token, authorities, identity })
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ConsulSetupError> {
-    std::fs::read(path).map_err(|source| ConsulSetupError::Unreadable { path: path.to_owned(), source })
-}
-
 fn watch(settings: &Consul, material: &Material, seed: u64) -> Result<Watch, ConsulSetupError> {
-    let address: Address = settings.address.parse()?;
-    let identity = material.identity.clone().map(|(certificates, key)| Identity { certificates, key });
-    let client = Client::new(Options {
-        token: material.token.clone(),
-        datacenter: settings.datacenter.clone(),
-        namespace: settings.namespace.clone(),
-        tls: Tls { authorities: material.authorities.clone(), identity },
-        ..Options::new(address)
-    })?;
+    let client = material.client(&settings.agent, settings.datacenter.clone())?;
     let include = match settings.status {
         Status::Passing => Include::Passing,
         Status::Warning => Include::Warning,
@@ -234,23 +157,26 @@ fn nobody(settings: &Consul) -> String {
 
 #[cfg(test)]
 mod tests {
-    use weir_consul::Weights;
+    use weir_config::{Agent, TokenFrom};
+    use weir_consul::{Address, Weights};
     use weir_snapshot::Millis;
 
     use super::*;
 
     fn settings() -> Consul {
         Consul {
-            address: "http://127.0.0.1:8500".into(),
+            agent: Agent {
+                address: "http://127.0.0.1:8500".into(),
+                namespace: None,
+                token: TokenFrom::Usual,
+                ca_file: None,
+                identity: None,
+            },
             service: "optimizer".into(),
             tags: vec!["blue".into()],
             filter: None,
             datacenter: None,
-            namespace: None,
             status: Status::Passing,
-            token: TokenFrom::Usual,
-            ca_file: None,
-            identity: None,
             wait: Millis::from_secs(60),
         }
     }
@@ -309,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_configured_must_be_set_and_the_usual_one_need_not() {
-        let named = Consul { token: TokenFrom::Variable("WEIR_TOKEN".into()), ..settings() };
+        let mut named = settings();
+        named.agent.token = TokenFrom::Variable("WEIR_TOKEN".into());
         let error = ConsulSource::open(named.clone(), |_| None, 1).err().unwrap();
         assert!(error.to_string().contains("`WEIR_TOKEN` is not set"), "{error}");
         assert!(ConsulSource::open(named, |_| Some("secret".to_owned()), 1).is_ok());

@@ -12,7 +12,8 @@ use weir_config::{Dns, Family, Records, SourceKind};
 
 use super::consul::ConsulSource;
 use super::file::FileSource;
-use super::{ConsulSetupError, News, Source, Variables};
+use super::{News, Source, Variables};
+use crate::agent::ConsulSetupError;
 use crate::dns;
 
 /// A source of any kind.

@@ -186,7 +186,16 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
     };
     let admin = Admin { listen: ([127, 0, 0, 1], 0).into() };
     let discovery = Discovery { cache_dir: None, start_wait: Millis::from_secs(5) };
-    Config { server, admin, log: Log { access: AccessLog::Off }, discovery, listeners: Vec::new(), routes, services }
+    Config {
+        server,
+        admin,
+        log: Log { access: AccessLog::Off },
+        discovery,
+        register: None,
+        listeners: Vec::new(),
+        routes,
+        services,
+    }
 }
 
 /// Assembles what is configured, with no other endpoints than those.

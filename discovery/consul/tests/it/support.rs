@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_consul::{Client, ConsulError, Event, Instance, Options, Query, Registration, Secret, Service, Update, Watch};
+use weir_consul::{
+    Check, Client, ConsulError, Event, Instance, Options, Query, Registration, Secret, Service, Update, Watch,
+};
 use weir_testkit::Raw;
 
 /// Beyond what an election takes on a loaded machine.
@@ -38,7 +40,7 @@ pub(crate) fn service(id: &str, api: SocketAddr) -> Service {
         tags: Vec::new(),
         meta: [("capacity".into(), "2".into())].into(),
         weight: 2.try_into().unwrap(),
-        check: format!("http://{api}/v1/status/leader").into(),
+        check: Check::Http(format!("http://{api}/v1/status/leader").into()),
     }
 }
 
