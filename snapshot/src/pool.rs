@@ -204,8 +204,7 @@ impl Pool {
         let mut undrained = rest.filter(|member| !member.drained).peekable();
         let last_resort =
             undrained.peek().is_some() && self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected();
-        last_resort
-            || undrained.any(|member| !matches!(member.live.admission(now, &self.health), Admission::Ejected))
+        last_resort || undrained.any(|member| !matches!(member.live.admission(now, &self.health), Admission::Ejected))
     }
 
     /// The same among those that have room.

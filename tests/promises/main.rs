@@ -17,5 +17,7 @@ mod load;
 mod metrics;
 mod outages;
 mod policies;
+mod queue;
 mod retries;
 mod support;
+mod work;

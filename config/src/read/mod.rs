@@ -4,6 +4,7 @@ mod check;
 mod endpoints;
 mod health;
 mod listener;
+mod queue;
 mod route;
 mod server;
 mod service;
@@ -35,6 +36,7 @@ pub(crate) static SPECS: &[&Spec] = &[
     &service::HASH,
     &service::IP_PREFIX,
     &health::HEALTH,
+    &queue::QUEUE,
 ];
 
 /// The longest that any pause may be configured to last; more is a slip of the unit.
