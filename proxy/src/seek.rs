@@ -126,7 +126,7 @@ pub(crate) fn refusal_for(why: Unserved) -> Refusal {
 /// How long an endpoint is busy that says 503 but not for how many seconds.
 const BUSY: Duration = Duration::from_secs(1);
 /// The longest that an endpoint's word is taken for: it may be well sooner, and one exchange less is felt.
-const LONGEST_BUSY: Duration = Duration::from_secs(60);
+const LONGEST_BUSY: Duration = Duration::from_mins(1);
 
 /// How long an endpoint says that it is busy: `Retry-After` in seconds; a date counts as a second.
 pub(crate) fn busy_span(answer: &HeaderMap) -> Duration {

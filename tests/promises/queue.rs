@@ -27,6 +27,12 @@ impl Doors {
     fn open(&self, target: &str) {
         self.of(target).open();
     }
+
+    fn open_all(&self, targets: &[&str]) {
+        for target in targets {
+            self.open(target);
+        }
+    }
 }
 
 impl Shop {
@@ -84,6 +90,14 @@ fn gets(targets: &[&str]) -> Vec<Vec<u8>> {
     targets.iter().map(|target| get(target).into_bytes()).collect()
 }
 
+/// Whoever waits for an answer gets a good one.
+#[track_caller]
+fn all_answered(clients: &mut [Raw]) {
+    for client in clients {
+        assert_eq!(client.response().status, 200);
+    }
+}
+
 /// Opens the doors in this order and checks that each is the next to be asked for; the first is served already.
 fn served_in_order(shop: &Shop, expected: &[&str]) {
     for served in 1..=expected.len() {
@@ -104,15 +118,14 @@ fn an_endpoint_never_serves_more_than_its_capacity_and_every_permit_that_comes_b
     wait_for_waiting(&weir, 7);
     let permits = |shop: &Shop| {
         let label = shop.endpoint.address().to_string();
-        weir.metric("weir_permits", &[("service", "s"), ("endpoint", &label)])
+        weir.metric("weir_permits", &[("service", "s"), ("endpoint", &label)]).to_string()
     };
     assert_eq!(shops.each_ref().map(|shop| shop.targets().len()), [3, 2]);
-    assert_eq!(shops.each_ref().map(permits), [3.0, 2.0]);
+    assert_eq!(shops.each_ref().map(permits), ["3", "2"]);
     let mut answered = [0, 0];
     for done in 0..12 {
-        let which = usize::from(
-            shops[0].targets().len() == answered[0] || done % 2 == 1 && shops[1].targets().len() > answered[1],
-        );
+        let busy = |at: &usize| shops[*at].targets().len() > answered[*at];
+        let which = [done % 2, 1 - done % 2].into_iter().find(busy).unwrap();
         let target = shops[which].targets()[answered[which]].clone();
         shops[which].doors.open(&target);
         let number: usize = target.trim_start_matches('/').parse().unwrap();
@@ -192,7 +205,7 @@ fn a_small_one_is_served_beside_the_capacity_and_a_large_one_is_not() {
     let _small = send(&weir, get("/small"));
     shop.wait_for(&["/0", "/small"]);
     wait_for_waiting(&weir, 1);
-    ["/0", "/small"].iter().for_each(|target| shop.doors.open(target));
+    shop.doors.open_all(&["/0", "/small"]);
     shop.wait_for(&["/0", "/small", "/large"]);
     shop.doors.open("/large");
 }
@@ -274,9 +287,7 @@ fn who_waits_goes_elsewhere_when_an_endpoint_dies_and_a_retry_keeps_its_place() 
     // Those that waited try the dead one, once each, and wait again; so does the one whose answer was lost.
     wait_for_waiting(&weir, 3);
     served_in_order(&other, &["/b", "/a", "/c", "/d"]);
-    for client in &mut clients {
-        assert_eq!(client.response().status, 200);
-    }
+    all_answered(&mut clients);
     assert_eq!(dying.targets(), ["/a"]);
     assert_metric(&weir, "weir_refusals_total", &[], 0);
     assert_metric(&weir, "weir_permits", &[], 0);
@@ -304,11 +315,13 @@ fn who_waits_is_served_by_whoever_is_there_when_endpoints_come_and_go() {
     write(&format!("{{ address = \"{draining}\", drain = true }}, \"{new}\""));
     shops[2].wait_for(&["/2"]);
     // Neither the one that left nor the one that is drained gets what waits, now that they have room.
-    ["/0", "/1"].iter().for_each(|target| shops.iter().for_each(|shop| shop.doors.open(target)));
+    for shop in &shops {
+        shop.doors.open_all(&["/0", "/1"]);
+    }
     wait_for_exchanges(&weir, 2);
     wait_for_waiting(&weir, 1);
     served_in_order(&shops[2], &["/2", "/3"]);
-    waiting.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+    all_answered(&mut waiting);
     assert_eq!(shops[0].targets().len() + shops[1].targets().len(), 2);
 }
 
@@ -383,9 +396,8 @@ fn a_client_with_hundreds_of_waiting_requests_gets_its_share_and_no_more() {
     let targets = shop.targets();
     let last = targets.iter().rposition(|target| target == "/modest").unwrap();
     assert!(last <= 12, "its last one came after {last} others: {:?}", &targets[..20]);
-    for client in greedy.iter_mut().chain(&mut modest) {
-        assert_eq!(client.response().status, 200);
-    }
+    all_answered(&mut greedy);
+    all_answered(&mut modest);
 }
 
 #[test]
@@ -410,8 +422,8 @@ fn an_endpoint_that_says_it_is_busy_gets_fewer_only_where_that_is_asked_for() {
             endpoint.wait_for_requests(4);
         }
         assert_metric(&weir, "weir_ejections_total", &[], 0);
-        ["/0", "/1", "/2"].iter().for_each(|target| doors.open(target));
-        clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+        doors.open_all(&["/0", "/1", "/2"]);
+        all_answered(&mut clients);
     }
 }
 
@@ -423,7 +435,7 @@ fn a_service_without_a_queue_lets_everybody_through() {
     shop.endpoint.wait_for_requests(8);
     assert!(weir.metrics().matching("weir_queue_waiting", &[]).is_empty());
     shop.doors.open("/0");
-    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+    all_answered(&mut clients);
 }
 
 #[test]

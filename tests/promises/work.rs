@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use image::{ImageFormat, RgbImage};
+use image::{GrayImage, ImageFormat, Luma};
 use weir_testkit::{Call, Endpoint, Gate, Plan, Raw, Reply, Weir, free_port};
 
 use crate::load::under_load;
@@ -50,7 +50,7 @@ fn order(endpoint: &Endpoint, gate: &Gate, weir: &Weir, bodies: &[(&str, Vec<u8>
 
 /// A smooth picture of 8K, which takes few bytes for its size.
 fn smooth_8k() -> Vec<u8> {
-    let picture = RgbImage::from_pixel(7680, 4320, image::Rgb([200, 150, 100]));
+    let picture = GrayImage::from_pixel(7680, 4320, Luma([200]));
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
     bytes.into_inner()

@@ -62,6 +62,7 @@ fn a_queue_keeps_its_permits_across_reloads_and_takes_other_rules() {
 
     assert!(Arc::ptr_eq(old.pools[0].permits().unwrap(), new.pools[0].permits().unwrap()));
     assert_eq!(new.pools[0].members()[0].capacity, NonZeroU32::new(2));
+    let tried = Tried::default();
     let wish = || Wish {
         now: Moment::default(),
         arrival: Moment::default(),
@@ -70,7 +71,7 @@ fn a_queue_keeps_its_permits_across_reloads_and_takes_other_rules() {
         class: 0,
         client: Client(0),
         key: None,
-        tried: &Tried::EMPTY,
+        tried: &tried,
     };
     let [first, second] = [&old, &new].map(|snapshot| snapshot.pools[0].ask(&wish()));
     assert!(matches!((&first, &second), (Answer::Served(_), Answer::Served(_))));

@@ -12,8 +12,8 @@ use weir_balance::{Policy, Weight};
 use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Service};
 use weir_discovery::{AssembleError, Health, Lives, assemble, fixed};
 use weir_snapshot::{
-    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Moment, Probe, ProbeKind, Publisher, Queueing,
-    RetryRules, RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected,
+    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, Queueing, RetryRules,
+    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected,
 };
 
 /// What an endpoint does with a connection.
