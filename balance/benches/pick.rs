@@ -2,12 +2,16 @@
 //! of one in a hundred admitting. Loads are read as a proxy has them: atomics, one cache line per endpoint.
 //!
 //! `cargo bench -p weir-balance --profile dist`. Targets: below 100 ns for 16 endpoints; for 1,000 at most 3 µs where a
-//! policy must scan (least connections) and 500 ns elsewhere.
+//! policy must scan (least connections) and 500 ns elsewhere;
+//! with bounded load a pick may scan too.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use divan::{Bencher, black_box};
-use weir_balance::{Ask, Endpoint, Endpoints, Loads, Policy, Selector, Slot, VirtualNodes, Weight, key_hash};
+use weir_balance::{
+    Ask, Endpoint, Endpoints, Latency, LoadFactor, Loads, Nanos, Policy, Selector, Slot, VirtualNodes, Weight, dice,
+    key_hash,
+};
 
 #[global_allocator]
 static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -21,6 +25,8 @@ fn main() {
 struct Live {
     in_flight: AtomicU32,
     state: AtomicU8,
+    latency: AtomicU64,
+    asked: AtomicU64,
 }
 
 struct Lives(Vec<Live>);
@@ -32,13 +38,32 @@ impl Loads for Lives {
     fn in_flight(&self, slot: Slot) -> u32 {
         self.0.get(slot.index()).map_or(u32::MAX, |live| live.in_flight.load(Relaxed))
     }
+    fn latency(&self, slot: Slot) -> Latency {
+        self.0.get(slot.index()).map_or(Latency::UNKNOWN, |live| Latency {
+            estimate: Some(Nanos(live.latency.load(Relaxed))),
+            unasked: Nanos(60_000_000_000 - live.asked.load(Relaxed)),
+        })
+    }
 }
 
-fn policies() -> [Policy; 5] {
+fn policies() -> [Policy; 12] {
     // With a thousand endpoints, the largest ring there is: a million places.
     let virtual_nodes = VirtualNodes::new(VirtualNodes::MAX).unwrap_or(VirtualNodes::DEFAULT);
-    let largest = Policy::ConsistentHash { virtual_nodes };
-    [Policy::RoundRobin, Policy::Weighted, Policy::LeastConnections, Policy::IpHash, largest]
+    let bounded_load = LoadFactor::from_hundredths(125);
+    [
+        Policy::RoundRobin,
+        Policy::Weighted,
+        Policy::LeastConnections,
+        Policy::P2c,
+        Policy::Random,
+        Policy::PeakEwma,
+        Policy::IpHash,
+        Policy::ConsistentHash { virtual_nodes, bounded_load: None },
+        Policy::ConsistentHash { virtual_nodes: VirtualNodes::DEFAULT, bounded_load },
+        Policy::Maglev { bounded_load: None },
+        Policy::Maglev { bounded_load },
+        Policy::Slots { bounded_load: None },
+    ]
 }
 
 fn endpoints(policy: Policy, count: u16) -> Endpoints {
@@ -58,6 +83,8 @@ fn lives(count: u16, admits: impl Fn(u16) -> bool) -> Lives {
     let live = |index: u16| Live {
         in_flight: AtomicU32::new(u32::from(index * 31 % 8)),
         state: AtomicU8::new(u8::from(!admits(index))),
+        latency: AtomicU64::new(1_000_000 * u64::from(1 + index * 7 % 90)),
+        asked: AtomicU64::new(1_000_000_000 * u64::from(40 + index % 20)),
     };
     Lives((0..count).map(live).collect())
 }
@@ -68,9 +95,8 @@ fn bench(bencher: Bencher<'_, '_>, policy: Policy, count: u16, admits: impl Fn(u
     bencher.bench_local(|| {
         turn += 1;
         // Hashing the key is part of what a request pays, and keeps one pick from being the answer to the next.
-        let key =
-            matches!(policy, Policy::IpHash | Policy::ConsistentHash { .. }).then(|| key_hash(&turn.to_le_bytes()));
-        selector.pick(black_box(&Ask { turn, key, tried: &[] }), black_box(&lives))
+        let key = policy.reads_keys().then(|| key_hash(&turn.to_le_bytes()));
+        selector.pick(black_box(&Ask { turn, dice: dice(7, turn), key, tried: &[] }), black_box(&lives))
     });
 }
 
@@ -98,7 +124,7 @@ fn least_connections_all_idle<const N: u16>(bencher: Bencher<'_, '_>) {
     let mut turn = 0_u64;
     bencher.bench_local(|| {
         turn += 1;
-        selector.pick(black_box(&Ask { turn, key: None, tried: &[] }), black_box(&lives))
+        selector.pick(black_box(&Ask { turn, dice: dice(7, turn), key: None, tried: &[] }), black_box(&lives))
     });
 }
 

@@ -1,12 +1,14 @@
 //! What a pick is made from: the question, and the loads of the moment.
 
-use crate::Slot;
+use crate::{Latency, Slot};
 
 /// One question to a selector. Everything that varies between two picks is in here, so a logged pick can be replayed.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// Counts the asks of one pool: 0, 1, 2, … It orders the round-robin policies and breaks ties.
     pub turn: u64,
+    /// Uniform over `u64`, another for each ask: what chance there is in a pick, for the policies that draw.
+    pub dice: u64,
     /// The hash of the request's key, for the hash policies; without one they choose by `turn`.
     pub key: Option<KeyHash>,
     /// Endpoints that this exchange has tried already; never picked again.
@@ -37,4 +39,9 @@ pub trait Loads {
     fn admits(&self, slot: Slot) -> bool;
     /// Exchanges that the endpoint is serving now.
     fn in_flight(&self, slot: Slot) -> u32;
+    /// How fast it answers. Read by [`Policy::PeakEwma`](crate::Policy::PeakEwma) alone: under other policies nobody
+    /// needs to measure it.
+    fn latency(&self, _slot: Slot) -> Latency {
+        Latency::UNKNOWN
+    }
 }

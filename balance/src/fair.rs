@@ -1,35 +1,34 @@
-//! Who stands in for an endpoint whose turn it is but that cannot take it.
+//! A fair draw among those that can take an exchange: for the policies that draw, and for who stands in for an endpoint
+//! whose turn it is but that cannot take it.
 //!
-//! In: a schedule of slots, the ask, the loads. Out: an endpoint drawn from those that admit, in proportion to their
-//! weights, as a pure function of `ask.turn`. The next entry of the schedule would be simpler, but it would give the
-//! neighbour of an ejected endpoint two shares, and that is how one failure becomes two.
+//! In: a seed, a table to draw from, the endpoints. Out: an endpoint drawn from those that admit, in proportion to their
+//! weights, as a pure function of the seed. For a stand-in the next entry of the schedule would be simpler, but it would
+//! give the neighbour of an ejected endpoint two shares, and that is how one failure becomes two.
 //! Cost: no allocation; 1 / (share that admits) draws on average, at most [`DRAWS`], then two scans of the endpoints.
 //! Source: rejection sampling; the mixer is `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number
 //! generators", 2014).
 
-use crate::{Ask, Loads, Slot};
+use crate::Slot;
 
 /// Draws before the scan. With half of the endpoints ejected one pick in 65,536 comes to the scan.
 const DRAWS: u64 = 16;
 
-/// An endpoint that admits, or `None` if none does. `entry` reads the schedule's `length` entries; `members` are the
-/// endpoints with their weights, each once.
-pub(crate) fn stand_in(
-    length: usize,
-    entry: impl Fn(usize) -> Option<Slot>,
+/// An endpoint that `may` have the exchange, or `None` if there is none. `draw` turns bits that are uniform over `u64`
+/// into an endpoint; `members` are the endpoints with their weights, each once. Another `seed` draws others.
+pub(crate) fn draw_one(
+    seed: u64,
+    draw: impl Fn(u64) -> Option<Slot>,
     members: impl Iterator<Item = (Slot, u16)> + Clone,
-    ask: &Ask<'_>,
-    loads: &impl Loads,
+    may: impl Fn(Slot) -> bool,
 ) -> Option<Slot> {
     // A refused draw says nothing about the next one, so each endpoint that admits is hit in proportion to its entries.
-    let drawn = (0..DRAWS)
-        .find_map(|step| entry(below(draw(ask.turn, step), length)).filter(|&slot| ask.may_go_to(slot, loads)));
+    let drawn = (0..DRAWS).find_map(|step| draw(bits(seed, step)).filter(|&slot| may(slot)));
     if drawn.is_some() {
         return drawn;
     }
-    let admitting = members.filter(|&(slot, _)| ask.may_go_to(slot, loads));
+    let admitting = members.filter(|&(slot, _)| may(slot));
     let total: usize = admitting.clone().map(|(_, weight)| usize::from(weight)).sum();
-    let mut left = below(draw(ask.turn, DRAWS), total);
+    let mut left = below(bits(seed, DRAWS), total);
     let mut last = None;
     for (slot, weight) in admitting {
         last = Some(slot);
@@ -48,14 +47,21 @@ pub(crate) fn due(turn: u64, length: usize) -> usize {
 }
 
 /// `bits`, uniform over `u64`, made uniform over `0..bound`; 0 when `bound` is 0.
-fn below(bits: u64, bound: usize) -> usize {
+pub(crate) fn below(bits: u64, bound: usize) -> usize {
     // The high half of a product (Lemire 2016) costs a third of a division; its bias is bound / 2^64.
     usize::try_from((u128::from(bits) * bound as u128) >> 64).unwrap_or(0)
 }
 
-/// The `step`-th of the numbers that belong to `turn`.
-fn draw(turn: u64, step: u64) -> u64 {
-    mix(mix(turn).wrapping_add(step))
+/// The `step`-th of the numbers that belong to `seed`.
+pub(crate) fn bits(seed: u64, step: u64) -> u64 {
+    mix(mix(seed).wrapping_add(step))
+}
+
+/// The `turn`-th throw of the dice with this seed, for [`Ask::dice`](crate::Ask::dice): uniform over `u64`, and no two
+/// turns of 2^64 give the same. Seed each process by chance, or several proxies draw the same endpoints in step.
+/// Cost: 1 ns. Source: `SplitMix64`.
+pub fn dice(seed: u64, turn: u64) -> u64 {
+    mix(seed.wrapping_add(turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
 }
 
 /// `SplitMix64`: a bijection that spreads consecutive numbers over all of `u64`.

@@ -24,7 +24,7 @@
 //! ])?;
 //! let selector = Selector::build(&Policy::Weighted, &endpoints);
 //! let picked: Vec<usize> = (0..4)
-//!     .filter_map(|turn| selector.pick(&Ask { turn, key: None, tried: &[] }, &AllIdle))
+//!     .filter_map(|turn| selector.pick(&Ask { turn, dice: 0, key: None, tried: &[] }, &AllIdle))
 //!     .map(Slot::index)
 //!     .collect();
 //! assert_eq!(picked, [0, 0, 1, 0]);
@@ -35,16 +35,26 @@
 mod ask;
 mod endpoint;
 mod fair;
+mod keyed;
+mod latency;
 mod least_connections;
+mod maglev;
 mod policy;
 mod queue;
+mod random;
+mod rendezvous;
 mod ring;
 mod round_robin;
 mod selector;
+mod slots;
+mod two_choices;
 mod weighted;
 
 pub use ask::{Ask, KeyHash, Loads, key_hash};
 pub use endpoint::{Endpoint, Endpoints, EndpointsError, Slot, Weight, WeightError};
-pub use policy::{Policy, VirtualNodes};
+pub use fair::dice;
+pub use latency::{Latency, smoothed};
+pub use policy::{LoadFactor, Policy, VirtualNodes};
 pub use queue::{Client, Entry, Fit, Nanos, Pushed, Queue, Rules, Ticket};
 pub use selector::Selector;
+pub use slots::slot_hash;

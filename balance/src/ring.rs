@@ -1,14 +1,11 @@
 //! A hash ring with virtual nodes: one key, one endpoint, and few keys move when the list changes.
 //!
-//! In: endpoints with identities and weights, places per unit of weight. Out: the owner of the first place at or
-//! clockwise after the key's hash; if it does not admit, the next owner clockwise that does, so that the keys of an
-//! ejected endpoint spread over all others and come back to it. Used by `ip-hash` and `consistent-hash`.
+//! In: endpoints with identities and weights, places per unit of weight. Out: rising places with their owners, and the first
+//! place at or clockwise after a key's hash; `keyed.rs` walks on from there. Used by `ip-hash` and `consistent-hash`.
 //! Cost: build O(places × log places); 11 bytes per place. Pick: one read of the index, a binary search among some four
-//! places, then 1 / (share that admits) steps, at most [`WALK`], then O(endpoints).
-//! An ask without a key is answered as `weighted` answers it.
+//! places.
 //! Source: Karger et al., "Consistent hashing and random trees", 1997; places by the hash of `identity#i` as in ketama;
-//! places in proportion to weight as nginx's `hash … consistent`; the scan is weighted rendezvous hashing (Thaler and
-//! Ravishankar 1998; weights as in Schindelhauer and Schomaker 2005). Laws: `tests/it/laws.rs`.
+//! places in proportion to weight as nginx's `hash … consistent`. Laws: `tests/it/laws.rs`.
 //!
 //! **The bound.** An endpoint has `virtual_nodes` × weight places whatever its siblings are, which is why only the keys
 //! of a removed endpoint move. When all together would exceed [`LIMIT`], every count is halved until they fit, never
@@ -20,22 +17,10 @@ use std::fmt::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Ask, Endpoints, KeyHash, Loads, Slot, VirtualNodes, fair, weighted::Weighted};
+use crate::{Endpoints, KeyHash, Slot, VirtualNodes};
 
 /// The most places of a ring, 11 MB; more than any endpoint needs for an even share, see [`VirtualNodes::DEFAULT`].
 const LIMIT: u64 = 1 << 20;
-
-/// Places visited before the scan. With half of the places refused, one pick in 2^64 comes to the scan.
-const WALK: usize = 64;
-
-/// An endpoint, as the scan sees it.
-#[derive(Clone)]
-struct Member {
-    slot: Slot,
-    weight: u16,
-    /// Hash of the identity.
-    seed: u64,
-}
 
 /// The places in clockwise order, and how to find one.
 #[derive(Clone)]
@@ -48,10 +33,6 @@ pub(crate) struct Ring {
     index: Box<[u32]>,
     /// What to shift a hash by to get its top bits.
     shift: u32,
-    /// In order of identity, so that the order of listing shows nowhere.
-    members: Box<[Member]>,
-    /// Answers asks without a key.
-    keyless: Weighted,
 }
 
 impl Ring {
@@ -83,32 +64,16 @@ impl Ring {
         let owner = |rank: u16| sorted.get(usize::from(rank)).map(|&(slot, _)| slot);
         let positions: Box<[u64]> = places.iter().map(|&(position, _)| position).collect();
         let (index, shift) = index(&positions);
-        Self {
-            positions,
-            owners: places.iter().filter_map(|&(_, rank)| owner(rank)).collect(),
-            index,
-            shift,
-            members: sorted
-                .iter()
-                .map(|&(slot, it)| Member { slot, weight: it.weight.get(), seed: xxh3_64(it.identity.as_bytes()) })
-                .collect(),
-            keyless: Weighted::build(sorted.iter().map(|&(slot, it)| (slot, it.weight.get())).collect()),
-        }
+        Self { positions, owners: places.iter().filter_map(|&(_, rank)| owner(rank)).collect(), index, shift }
     }
 
-    /// The key's endpoint, or who stands in for it; `None` if none admits.
-    pub(crate) fn pick(&self, ask: &Ask<'_>, loads: &impl Loads) -> Option<Slot> {
-        let Some(key) = ask.key else {
-            return self.keyless.pick(ask, loads);
-        };
-        let (before, after) = self.owners.split_at_checked(self.place(key))?;
-        let near = after.iter().chain(before).take(WALK).copied().find(|&slot| ask.may_go_to(slot, loads));
-        // A whole ring may be shorter than the walk; then the scan finds nothing either, and costs as little.
-        near.or_else(|| self.rendezvous(key, ask, loads))
+    /// Whose the places are, in clockwise order.
+    pub(crate) fn owners(&self) -> &[Slot] {
+        &self.owners
     }
 
     /// Index of the first place at or after the hash; one past the last place is the same as the first.
-    fn place(&self, key: KeyHash) -> usize {
+    pub(crate) fn place(&self, key: KeyHash) -> usize {
         let top = usize::try_from(key.0 >> self.shift).unwrap_or(usize::MAX);
         let Some(&[from, to]) = self.index.get(top..).and_then(|rest| rest.first_chunk()) else {
             return 0;
@@ -116,23 +81,6 @@ impl Ring {
         let (from, to) = (from as usize, to as usize);
         let inside = self.positions.get(from..to).unwrap_or_default();
         from + inside.partition_point(|&position| position < key.0)
-    }
-
-    /// The endpoint that wants this key most, of those that admit. As the ring does, it sends a key to one endpoint in
-    /// proportion to weights, and moves only the keys of an endpoint that stops admitting.
-    fn rendezvous(&self, key: KeyHash, ask: &Ask<'_>, loads: &impl Loads) -> Option<Slot> {
-        let mut best = None;
-        let mut least = f64::INFINITY;
-        for member in self.members.iter().filter(|member| ask.may_go_to(member.slot, loads)) {
-            let bits = fair::mix(key.0 ^ member.seed) >> 32;
-            // Uniform over (0, 1), so that the logarithm is finite: waiting times, of which the shortest wins.
-            let uniform = (f64::from(u32::try_from(bits).unwrap_or(0)) + 0.5) / 4_294_967_296.0;
-            let wait = -uniform.ln() / f64::from(member.weight);
-            if wait < least {
-                (best, least) = (Some(member.slot), wait);
-            }
-        }
-        best
     }
 }
 
@@ -155,7 +103,7 @@ fn index(positions: &[u64]) -> (Box<[u32]>, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Endpoint, Weight};
+    use crate::{Endpoint, Weight, fair};
 
     fn built(weights: impl Iterator<Item = u16>, virtual_nodes: u16) -> Ring {
         let endpoint =

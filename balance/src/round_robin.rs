@@ -27,7 +27,8 @@ impl RoundRobin {
             return Some(first);
         }
         let members = (0..self.count).map(|index| (Slot::new(index), 1));
-        fair::stand_in(length, |index| self.slot(index), members, ask, loads)
+        let draw = |bits| self.slot(fair::below(bits, length));
+        fair::draw_one(ask.turn, draw, members, |slot| ask.may_go_to(slot, loads))
     }
 
     fn slot(&self, index: usize) -> Option<Slot> {

@@ -1,8 +1,13 @@
 //! A policy made ready for its endpoints: the table that a pick reads.
 
 use crate::{
-    Ask, Endpoints, Loads, Policy, Slot, VirtualNodes, least_connections::LeastConnections, ring::Ring,
-    round_robin::RoundRobin, weighted::Weighted,
+    Ask, Endpoints, Loads, Policy, Slot, VirtualNodes,
+    keyed::Keyed,
+    least_connections::LeastConnections,
+    random::Random,
+    round_robin::RoundRobin,
+    two_choices::{Measure, TwoChoices},
+    weighted::Weighted,
 };
 
 /// Chooses one endpoint per ask. Immutable: a change of the list or of a weight builds another one.
@@ -11,22 +16,26 @@ pub struct Selector {
     choice: Choice,
 }
 
-/// One module per policy; the two hash policies differ in their key, which is not the selector's business.
+/// What a key is, is not the selector's business, so `ip-hash` is a ring like another.
 #[derive(Clone)]
 enum Choice {
     RoundRobin(RoundRobin),
     Weighted(Weighted),
     LeastConnections(LeastConnections),
-    Ring(Ring),
+    Random(Random),
+    TwoChoices(TwoChoices),
+    Keyed(Keyed),
 }
 
 impl Selector {
     /// Builds the table of `policy` over `endpoints`, whose slots the picks will name. Cannot fail: an empty list gives
     /// a selector that picks none.
     ///
-    /// Cost: O(endpoints) for round robin and least connections; at most about 20 ms for `weighted`; for the hash
-    /// policies 50 ns per place, of which there are `virtual_nodes` × weight each and about a million at most. Do it
-    /// off the request path. Memory: 4 bytes per endpoint, 128 KiB for `weighted`, 11 bytes per place on a ring.
+    /// Cost: O(endpoints) for round robin, least connections, `random` and the two choices; at most about 20 ms for
+    /// `weighted` and 40 ms for Maglev; 100 µs per endpoint for slots; for a ring 50 ns per place, of which there are
+    /// `virtual_nodes` × weight each and about a million at most. Do it off the request path. Memory: 4 to 20 bytes per
+    /// endpoint, 128 KiB for `weighted` and Maglev, 32 KiB for slots, 11 bytes per place on a ring; the hash policies have
+    /// the table of `weighted` too, for asks without a key.
     pub fn build(policy: &Policy, endpoints: &Endpoints) -> Self {
         let members = || endpoints.iter().map(|(slot, endpoint)| (slot, endpoint.weight.get())).collect();
         let choice = match *policy {
@@ -35,8 +44,15 @@ impl Selector {
             }
             Policy::Weighted => Choice::Weighted(Weighted::build(members())),
             Policy::LeastConnections => Choice::LeastConnections(LeastConnections::build(members())),
-            Policy::IpHash => Choice::Ring(Ring::build(endpoints, VirtualNodes::DEFAULT)),
-            Policy::ConsistentHash { virtual_nodes } => Choice::Ring(Ring::build(endpoints, virtual_nodes)),
+            Policy::Random => Choice::Random(Random::build(members())),
+            Policy::P2c => Choice::TwoChoices(TwoChoices::build(members(), Measure::InFlight)),
+            Policy::PeakEwma => Choice::TwoChoices(TwoChoices::build(members(), Measure::PeakEwma)),
+            Policy::IpHash => Choice::Keyed(Keyed::ring(endpoints, VirtualNodes::DEFAULT, None)),
+            Policy::ConsistentHash { virtual_nodes, bounded_load } => {
+                Choice::Keyed(Keyed::ring(endpoints, virtual_nodes, bounded_load))
+            }
+            Policy::Maglev { bounded_load } => Choice::Keyed(Keyed::maglev(endpoints, bounded_load)),
+            Policy::Slots { bounded_load } => Choice::Keyed(Keyed::slots(endpoints, bounded_load)),
         };
         Self { choice }
     }
@@ -47,15 +63,17 @@ impl Selector {
     /// evenly, by weight, over the others. `loads` must answer for every slot of the list given to [`Selector::build`];
     /// it may change during the pick (atomics, read one by one), in which case the pick was right at some moment of it.
     ///
-    /// Cost: no allocation. Round robin, `weighted` and the hash policies read a few loads, O(endpoints) only when
-    /// nearly all refuse; least connections reads them all. Linear in `ask.tried`, which is short.
+    /// Cost: no allocation. All read a few loads, O(endpoints) only when nearly all refuse, but for two: least connections
+    /// reads them all, and bounded load does when a key's endpoint is in use. Linear in `ask.tried`, which is short.
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>, loads: &impl Loads) -> Option<Slot> {
         match &self.choice {
             Choice::RoundRobin(it) => it.pick(ask, loads),
             Choice::Weighted(it) => it.pick(ask, loads),
             Choice::LeastConnections(it) => it.pick(ask, loads),
-            Choice::Ring(it) => it.pick(ask, loads),
+            Choice::Random(it) => it.pick(ask, loads),
+            Choice::TwoChoices(it) => it.pick(ask, loads),
+            Choice::Keyed(it) => it.pick(ask, loads),
         }
     }
 }
@@ -67,7 +85,9 @@ impl std::fmt::Debug for Selector {
             Choice::RoundRobin(_) => "Selector::RoundRobin",
             Choice::Weighted(_) => "Selector::Weighted",
             Choice::LeastConnections(_) => "Selector::LeastConnections",
-            Choice::Ring(_) => "Selector::Ring",
+            Choice::Random(_) => "Selector::Random",
+            Choice::TwoChoices(_) => "Selector::TwoChoices",
+            Choice::Keyed(_) => "Selector::Keyed",
         })
     }
 }

@@ -41,8 +41,8 @@ impl Weighted {
         if ask.may_go_to(first, loads) {
             return Some(first);
         }
-        let entry = |index| self.schedule.get(index).copied();
-        fair::stand_in(length, entry, self.members.iter().copied(), ask, loads)
+        let draw = |bits| self.schedule.get(fair::below(bits, length)).copied();
+        fair::draw_one(ask.turn, draw, self.members.iter().copied(), |slot| ask.may_go_to(slot, loads))
     }
 }
 

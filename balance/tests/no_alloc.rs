@@ -1,7 +1,9 @@
 //! A pick allocates nothing, whatever the policy and the state. In a binary of its own because it replaces the
 //! allocator by one that counts.
 
-use weir_balance::{Ask, Endpoint, Endpoints, KeyHash, Loads, Policy, Selector, Slot, VirtualNodes, Weight};
+use weir_balance::{
+    Ask, Endpoint, Endpoints, KeyHash, LoadFactor, Loads, Policy, Selector, Slot, VirtualNodes, Weight, dice,
+};
 
 /// Every `n`-th endpoint admits, or none for 0.
 struct EveryNth(usize);
@@ -22,8 +24,21 @@ fn a_pick_allocates_nothing_under_any_policy_and_state() {
         weight: Weight::new(1 + index % 7).unwrap(),
     };
     let endpoints = Endpoints::new((0..1000).map(weigh).collect()).unwrap();
-    let ring = Policy::ConsistentHash { virtual_nodes: VirtualNodes::DEFAULT };
-    for policy in [Policy::RoundRobin, Policy::Weighted, Policy::LeastConnections, Policy::IpHash, ring] {
+    let (virtual_nodes, bounded_load) = (VirtualNodes::DEFAULT, LoadFactor::from_hundredths(125));
+    let policies = [
+        Policy::RoundRobin,
+        Policy::Weighted,
+        Policy::LeastConnections,
+        Policy::P2c,
+        Policy::Random,
+        Policy::PeakEwma,
+        Policy::IpHash,
+        Policy::ConsistentHash { virtual_nodes, bounded_load: None },
+        Policy::ConsistentHash { virtual_nodes, bounded_load },
+        Policy::Maglev { bounded_load },
+        Policy::Slots { bounded_load },
+    ];
+    for policy in policies {
         let selector = Selector::build(&policy, &endpoints);
         for loads in [EveryNth(1), EveryNth(2), EveryNth(999), EveryNth(0)] {
             let mut picked = 0;
@@ -31,7 +46,9 @@ fn a_pick_allocates_nothing_under_any_policy_and_state() {
                 for turn in 0..200 {
                     let key = (turn % 3 > 0).then_some(KeyHash(turn << 55));
                     let tried = [Slot::new(0), Slot::new(2)];
-                    picked += u32::from(selector.pick(&Ask { turn, key, tried: &tried }, &loads).is_some());
+                    picked += u32::from(
+                        selector.pick(&Ask { turn, dice: dice(7, turn), key, tried: &tried }, &loads).is_some(),
+                    );
                 }
             });
             assert_eq!(counted.count_total, 0, "{policy:?}, one in {} admits", loads.0);

@@ -9,6 +9,7 @@
 //! its coefficients rounded on the way: 60 and 25 ms per megabyte. Everything else is decoded, drawn on and encoded, which
 //! costs what the codecs cost. [`Kernel::optimize`] chooses, by the header and the plan alone.
 
+mod codec;
 mod complete;
 mod decode;
 mod draw;
@@ -20,6 +21,7 @@ mod jpeg;
 mod logo;
 mod memory;
 mod place;
+mod png_file;
 mod splice;
 mod stamp;
 mod stored;
@@ -33,20 +35,20 @@ pub use self::face::{Face, FontError};
 pub use self::header::{Header, Limits};
 pub use self::logo::{Logo, LogoError, Logos};
 pub use self::stamp::kept::Counts;
-pub use self::stored::Stored;
+pub use self::stored::{Coding, Stored};
 use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
 
 /// Names the bytes this kernel writes: part of every `ETag`, changed whenever the same input gives other bytes.
-pub const KERNEL_VERSION: &str = "coefficients-1";
+pub const KERNEL_VERSION: &str = "codecs-1";
 
 /// Names the decoders and encoders of [`Path::Rgb`]: part of every `ETag` too, since other ones write other bytes.
-pub const CODEC_BACK_END: &str = "image-0.25+libwebp";
+pub const CODEC_BACK_END: &str = codec::BACK_END;
 
 /// A format read and written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JPEG, baseline or progressive, 8 bits, Huffman coded.
+    /// JPEG, baseline or progressive, 8 bits, Huffman coded; with libjpeg-turbo arithmetic coded too.
     Jpeg,
     /// PNG, any depth, one frame.
     Png,
@@ -240,6 +242,6 @@ impl Kernel {
         done(Stage::Draw);
         let output = encode::encode(picture, header, target, plan.quality)?;
         done(Stage::Encode);
-        Ok(Output { pieces: vec![Bytes::from(output)], path: Path::Rgb })
+        Ok(Output { pieces: output, path: Path::Rgb })
     }
 }

@@ -233,6 +233,11 @@ impl Attempt<'_> {
             if plan.blames(failure) && !stale {
                 plan.blame(lease);
             }
+            // Other failures may be quick because they are failures.
+            if failure == Failure::Timeout {
+                let now = plan.core.clock.now();
+                lease.answered(now, now.since(sent_at));
+            }
             let facts = plan.facts(self.record.tries, pump.down.is_answered(), replayable);
             let goes_on = plan.goes_on(failure, facts, (lease, visited), self.next);
             if goes_on || matches!(verdict, Verdict::Failed(_)) {
@@ -255,16 +260,20 @@ impl Attempt<'_> {
                 Ended(stopped(&event))
             }
             Verdict::Answer { head, status, busy } => {
+                let now = plan.core.clock.now();
                 match failure {
                     // Blamed above, if it is to be.
                     Some(_) => {}
                     None if plan.blames(Failure::Status(status)) => plan.blame(lease),
-                    None => plan.credit(lease),
+                    None => {
+                        plan.credit(lease);
+                        lease.answered(now, now.since(sent_at));
+                    }
                 }
                 let label = if busy { "busy" } else { "answered" };
                 plan.core.observe.tried(lease, label);
                 self.record.tried(lease, label);
-                self.record.answered(status, plan.core.clock.now().since(sent_at));
+                self.record.answered(status, now.since(sent_at));
                 if plan.core.is_draining() || ends_with_connection(&head, plan.head) {
                     pump.down.close_afterwards();
                 }

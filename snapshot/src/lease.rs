@@ -43,9 +43,12 @@ pub enum LeaseKind {
 }
 
 impl Lease {
-    pub(crate) fn new(pool: Arc<Pool>, slot: Slot, hold: Hold) -> Self {
+    pub(crate) fn new(pool: Arc<Pool>, slot: Slot, hold: Hold, now: Moment) -> Self {
         let lease = Self { pool, slot, hold, permit: false };
         lease.live().begin();
+        if lease.pool.policy().reads_latency() {
+            lease.live().speed.asked(now);
+        }
         lease
     }
 
@@ -107,6 +110,14 @@ impl Lease {
             Hold::Normal => None,
             Hold::LastResort if rules.probe.is_some() => None,
             Hold::Trial(_) | Hold::LastResort => self.live().succeeded(now, rules),
+        }
+    }
+
+    /// The head of a good answer came this long after the request was sent, or none came for so long. For policies that
+    /// read latencies; otherwise nothing.
+    pub fn answered(&self, now: Moment, took: Duration) {
+        if self.pool.policy().reads_latency() {
+            self.live().speed.answered(now, took);
         }
     }
 

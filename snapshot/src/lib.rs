@@ -9,6 +9,7 @@ mod pool;
 mod publish;
 mod route;
 mod settings;
+mod speed;
 mod sync;
 mod units;
 mod verdict;

@@ -9,6 +9,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
+use weir_balance::Latency;
+
+use crate::speed::Speed;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::verdict::{Transition, Verdict};
@@ -36,6 +39,8 @@ pub struct Live {
     waiting_since: AtomicU64,
     /// The truth that `state` mirrors; every turn of the verdict is made under this lock, hence reported once.
     verdict: Mutex<Verdict>,
+    /// How fast it answers, where the policy asks.
+    pub(crate) speed: Speed,
     /// Permits that leases hold. Changes only under the lock of the service's permits.
     permits: AtomicU32,
     /// What the capacity is lowered to until [`Live::lowered_until`].
@@ -69,6 +74,7 @@ impl Live {
             state: AtomicU32::new(HEALTHY),
             waiting_since: AtomicU64::new(0),
             verdict: Mutex::new(Verdict::new(rules)),
+            speed: Speed::new(),
             permits: AtomicU32::new(0),
             lowered: AtomicU32::new(0),
             lowered_until: AtomicU64::new(0),
@@ -89,6 +95,11 @@ impl Live {
     pub fn in_flight(&self) -> u32 {
         // Relaxed, because the count is a hint: a stale read picks a busier endpoint, never a wrong one.
         self.in_flight.load(Relaxed)
+    }
+
+    /// How fast it answers, as far as a policy that asks had it measured.
+    pub fn latency(&self, now: Moment) -> Latency {
+        self.speed.latency(now)
     }
 
     /// Whether it is ejected; an ejected endpoint with a trial out is ejected still.

@@ -5,11 +5,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use weir_balance::{Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Loads, Policy, Selector, Slot, Weight};
+use weir_balance::{
+    Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Latency, Loads, Policy, Selector, Slot, Weight, dice,
+};
 
 use crate::lease::{Hold, Lease};
 use crate::live::{Admission, Live};
@@ -93,6 +96,8 @@ pub struct Pool {
     health: Arc<HealthRules>,
     when_all_ejected: WhenAllEjected,
     turn: Arc<AtomicU64>,
+    /// What dice are made from. Another in each process, so that several in front of one fleet do not draw alike.
+    seed: u64,
     permits: Option<Arc<Permits>>,
 }
 
@@ -120,7 +125,9 @@ impl Pool {
             first += u16::try_from(same.len()).unwrap_or_default();
         }
         let (tiers, members) = (tiers.into(), members.into());
-        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, permits: None })
+        // The standard library's hashers are seeded by the operating system, each in another way.
+        let seed = RandomState::new().hash_one(());
+        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, seed, permits: None })
     }
 
     /// The same for a service whose exchanges wait for permits: lease with [`Pool::ask`]. `permits` are shared by the
@@ -216,7 +223,8 @@ impl Pool {
         has_room: impl Fn(&Member) -> bool,
     ) -> Option<Lease> {
         // Relaxed, because only the number matters: each pick gets its own.
-        let ask = Ask { turn: self.turn.fetch_add(1, Relaxed), key, tried };
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let ask = Ask { turn, dice: dice(self.seed, turn), key, tried };
         let undrained = |member: &Member| !member.drained && has_room(member);
         let admits = |member: &Member| {
             undrained(member)
@@ -227,21 +235,21 @@ impl Pool {
         };
         // Goes round again only when another thread turned a verdict, or took a trial, since the pick.
         loop {
-            if let Some(slot) = self.pick(&ask, &admits) {
+            if let Some(slot) = self.pick(&ask, now, &admits) {
                 match self.hold(slot, now) {
-                    Some(hold) => return Some(Lease::new(Arc::clone(self), slot, hold)),
+                    Some(hold) => return Some(Lease::new(Arc::clone(self), slot, hold, now)),
                     None => continue,
                 }
             }
-            if let Some(slot) = self.pick(&ask, &unproven) {
-                return Some(Lease::new(Arc::clone(self), slot, Hold::Normal));
+            if let Some(slot) = self.pick(&ask, now, &unproven) {
+                return Some(Lease::new(Arc::clone(self), slot, Hold::Normal, now));
             }
             if self.all_ejected() {
                 let slot = match self.when_all_ejected {
-                    WhenAllEjected::TryAll => self.pick(&ask, &undrained)?,
+                    WhenAllEjected::TryAll => self.pick(&ask, now, &undrained)?,
                     WhenAllEjected::Refuse => return None,
                 };
-                return Some(Lease::new(Arc::clone(self), slot, Hold::LastResort));
+                return Some(Lease::new(Arc::clone(self), slot, Hold::LastResort, now));
             }
             // An endpoint that was restored between the pick and here must not end in a refusal.
             if !self.slots().any(|slot| !tried.contains(&slot) && admits(self.member(slot))) {
@@ -251,10 +259,10 @@ impl Pool {
     }
 
     /// The policy's choice in the lowest tier that has one.
-    fn pick(&self, ask: &Ask<'_>, admits: &impl Fn(&Member) -> bool) -> Option<Slot> {
+    fn pick(&self, ask: &Ask<'_>, now: Moment, admits: &impl Fn(&Member) -> bool) -> Option<Slot> {
         self.tiers.iter().find_map(|tier| {
             let tried = tier.tried(ask.tried, self.tiers.len());
-            let loads = Those { members: self.members.get(usize::from(tier.first)..)?, admits };
+            let loads = Those { members: self.members.get(usize::from(tier.first)..)?, now, admits };
             let slot = tier.selector.pick(&Ask { tried: &tried, ..*ask }, &loads)?;
             u16::try_from(slot.index()).ok()?.checked_add(tier.first).map(Slot::new)
         })
@@ -303,6 +311,7 @@ fn endpoint(member: &Member) -> Endpoint {
 /// The endpoints from the first of a tier on, and which of them may be picked.
 struct Those<'a, F> {
     members: &'a [Member],
+    now: Moment,
     admits: &'a F,
 }
 
@@ -313,5 +322,8 @@ impl<F: Fn(&Member) -> bool> Loads for Those<'_, F> {
 
     fn in_flight(&self, slot: Slot) -> u32 {
         self.members[slot.index()].live.in_flight()
+    }
+    fn latency(&self, slot: Slot) -> Latency {
+        self.members[slot.index()].live.latency(self.now)
     }
 }

@@ -7,10 +7,11 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
-use weir_balance::Policy;
+use weir_balance::{Nanos, Policy};
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Clock, HealthRules, Lease, LeaseKind, Live, Member, Millis, Moment, Permits, Pool,
     PoolParts, Probe, ProbeKind, Publisher, QueueRules, Snapshot, Transition, Tried, Unserved, WhenAllEjected, Wish,
@@ -186,7 +187,7 @@ fn queued(max: usize) -> Arc<Pool> {
 }
 
 fn probed() -> HealthRules {
-    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), extra: 0, timeout: Millis::from_secs(1) };
+    let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
     HealthRules { probe: Some(probe), ..rules(1) }
 }
 
@@ -319,5 +320,30 @@ fn a_new_snapshot_loses_no_waiter() {
         drop(first);
         waits.join().unwrap();
         nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn of_two_answers_at_once_the_slower_one_is_remembered() {
+    loom::model(|| {
+        let live = Arc::new(Live::new(&rules(1)));
+        let member = Member::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), Arc::clone(&live));
+        let parts = PoolParts {
+            service: "s".into(),
+            policy: Policy::PeakEwma,
+            members: vec![member],
+            health: Arc::new(rules(1)),
+            when_all_ejected: WhenAllEjected::Refuse,
+            turn: Arc::new(AtomicU64::new(0)),
+        };
+        let pool = Arc::new(Pool::new(parts).unwrap());
+        let slow = Duration::from_millis(100);
+        let answers = [slow, Duration::from_millis(1)].map(|took| {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.lease(at(0), None, &[]).unwrap().answered(at(0), took))
+        });
+        answers.into_iter().for_each(|answer| answer.join().unwrap());
+        assert_eq!(live.latency(at(0)).estimate, Some(Nanos::from_millis(100)));
+        assert_eq!(live.in_flight(), 0);
     });
 }

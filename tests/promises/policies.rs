@@ -58,7 +58,7 @@ fn round_robin_gives_each_endpoint_one_request_in_turn() {
 fn an_endpoint_that_is_drained_gets_nothing() {
     let [a, b] = ["a", "b"].map(named);
     let (x, y) = (a.address(), b.address());
-    for policy in ["round-robin", "weighted", "least-connections", "ip-hash"] {
+    for policy in ["round-robin", "weighted", "least-connections", "p2c", "random", "peak-ewma", "ip-hash"] {
         let list = format!("\"{x}\", {{ address = \"{y}\", drain = true }}");
         let weir = Setup::of(&[]).policy(policy).endpoints(&list).start();
         let names = answerers(&weir, (0..20).map(|_| get("/")));
@@ -67,13 +67,12 @@ fn an_endpoint_that_is_drained_gets_nothing() {
     assert_eq!(b.seen().accepted, 0);
 }
 
-#[test]
-fn least_connections_sends_nothing_more_to_an_endpoint_that_is_still_busy_while_another_is_free() {
+fn sends_nothing_more_to_an_endpoint_that_is_still_busy_while_another_is_free(policy: &str) {
     let gate = Gate::closed();
     let door = gate.clone();
     let slow = Endpoint::start(move |_| Plan::new().wait(&door).reply(Reply::new(200).header("X-Endpoint", "slow")));
     let fast = named("fast");
-    let weir = Setup::before(&[&slow, &fast]).policy("least-connections").start();
+    let weir = Setup::before(&[&slow, &fast]).policy(policy).start();
     let label = fast.address().to_string();
     let mut held = None;
     let mut others = 0;
@@ -95,6 +94,46 @@ fn least_connections_sends_nothing_more_to_an_endpoint_that_is_still_busy_while_
     gate.open();
     assert_eq!(held.unwrap().response().field("x-endpoint"), Some("slow"));
     assert_eq!(others, 19);
+}
+
+#[test]
+fn least_connections_sends_nothing_more_to_an_endpoint_that_is_still_busy_while_another_is_free() {
+    sends_nothing_more_to_an_endpoint_that_is_still_busy_while_another_is_free("least-connections");
+}
+
+#[test]
+fn of_two_choices_the_one_that_is_still_busy_gets_nothing_while_the_other_is_free() {
+    sends_nothing_more_to_an_endpoint_that_is_still_busy_while_another_is_free("p2c");
+}
+
+#[test]
+fn peak_ewma_asks_a_slow_endpoint_once_and_then_prefers_the_fast_ones() {
+    let slow = Endpoint::start(|_| {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Endpoint: slow\r\n\r\n";
+        Plan::new().trickle(answer, answer.len(), Duration::from_millis(500))
+    });
+    let fast = ["a", "b"].map(named);
+    let weir = Setup::before(&[&slow, &fast[0], &fast[1]]).policy("peak-ewma").start();
+    let names = answerers(&weir, (0..100).map(|_| get("/")));
+    let counts = count(&names);
+    // A fast one that hung for as long, on a busy machine, would give the slow one another request.
+    assert!((1..=5).contains(&counts["slow"]) && counts["a"] >= 20 && counts["b"] >= 20, "{counts:?}");
+}
+
+#[test]
+fn random_gives_shares_by_weight_in_no_order() {
+    let endpoints = ["a", "b", "c"].map(named);
+    let [heavy, b, c] = endpoints.each_ref().map(Endpoint::address);
+    let list = format!("{{ address = \"{heavy}\", weight = 2 }}, \"{b}\", \"{c}\"");
+    let weir = Setup::of(&[]).policy("random").endpoints(&list).start();
+    let names = answerers(&weir, (0..1200).map(|_| get("/")));
+    // Six standard deviations.
+    for (name, due) in [("a", 600), ("b", 300), ("c", 300)] {
+        assert!(count(&names)[name].abs_diff(due) <= 100, "{:?}", count(&names));
+    }
+    assert!((1..20).all(|period| names.iter().zip(&names[period..]).any(|(one, later)| one != later)));
+    let again = Setup::of(&[]).policy("random").endpoints(&list).start();
+    assert_ne!(answerers(&again, (0..100).map(|_| get("/"))), names[..100], "two processes drew alike");
 }
 
 /// `GET /` of a client that a trusted proxy names.
@@ -192,4 +231,80 @@ fn a_fourth_endpoint_takes_20_to_30_percent_of_10000_keys_and_no_other_key_moves
     let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
     assert!((2_000..=3_000).contains(&moved.len()), "{} of 10,000 keys moved", moved.len());
     assert_eq!(moved.iter().map(|(_, after)| after.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(["d"]));
+}
+
+fn keeping(policy: &str, endpoints: &[&Endpoint]) -> Weir {
+    Setup::before(endpoints).policy(policy).service("hash = { key = \"query:user\" }").start()
+}
+
+#[test]
+fn under_slots_a_fourth_endpoint_takes_its_keys_and_no_other_key_moves() {
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(named);
+    let before = owners(&keeping("slots", &[&a, &b, &c]));
+    let after = owners(&keeping("slots", &[&d, &a, &b, &c]));
+    let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
+    assert!((2_000..=3_000).contains(&moved.len()), "{} of 10,000 keys moved", moved.len());
+    assert_eq!(moved.iter().map(|(_, after)| after.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(["d"]));
+}
+
+#[test]
+fn under_maglev_shares_are_even_and_a_fourth_endpoint_moves_few_keys_of_the_others() {
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(named);
+    let before = owners(&keeping("maglev", &[&a, &b, &c]));
+    let after = owners(&keeping("maglev", &[&d, &a, &b, &c]));
+    // Shares are even to within an entry of 65,537; what is left is the chance in 10,000 keys.
+    assert!(count(&before).values().all(|keys| keys.abs_diff(3_333) <= 200), "{:?}", count(&before));
+    assert!(count(&after).values().all(|keys| keys.abs_diff(2_500) <= 200), "{:?}", count(&after));
+    let others = before.iter().zip(&after).filter(|(before, after)| before != after && *after != "d").count();
+    assert!(others <= 800, "{others} keys of others moved");
+}
+
+#[test]
+fn under_slots_keys_with_one_hash_tag_stay_together() {
+    let endpoints = ["a", "b", "c"].map(named);
+    let weir = keeping("slots", &endpoints.each_ref());
+    for user in 0..20 {
+        let ask = |part: &str| get(&format!("/?user={{user{user}}}.{part}"));
+        let names = answerers(&weir, [ask("following"), ask("followers")]);
+        assert_eq!(names[0], names[1]);
+    }
+}
+
+/// Who gets each of three requests of one key that come while the ones before are unanswered, and one more afterwards.
+fn of_one_key_at_once(service: &str) -> Vec<String> {
+    let gate = Gate::closed();
+    let endpoints = ["a", "b", "c"].map(|name| {
+        let door = gate.clone();
+        Endpoint::start(move |_| Plan::new().wait(&door).reply(Reply::new(200).header("X-Endpoint", name)))
+    });
+    let weir = Setup::before(&endpoints.each_ref()).policy("maglev").service(service).start();
+    let mut clients = Vec::new();
+    for count in 1..=3 {
+        let mut client = Raw::connect(weir.address());
+        client.write(get("/one"));
+        clients.push(client);
+        eventually("the request arrives", || endpoints.iter().map(|it| it.requests().len()).sum::<usize>() == count);
+    }
+    gate.open();
+    let mut names: Vec<String> =
+        clients.iter_mut().map(|client| client.response().field("x-endpoint").unwrap().to_owned()).collect();
+    for endpoint in &endpoints {
+        let label = endpoint.address().to_string();
+        weir.wait_for_metric("weir_in_flight", &[("endpoint", &label)], |count| count < 1.0);
+    }
+    names.extend(answerers(&weir, [get("/one")]));
+    names
+}
+
+#[test]
+fn a_key_that_everybody_wants_spills_over_under_bounded_load_and_comes_back() {
+    let names = of_one_key_at_once("hash = { key = \"path\", bounded_load = 1.0 }");
+    assert_eq!(names[..3].iter().collect::<BTreeSet<_>>().len(), 3, "{names:?}");
+    assert_eq!(names[3], names[0], "{names:?}");
+}
+
+#[test]
+fn without_a_bound_a_key_that_everybody_wants_stays_on_one_endpoint() {
+    let names = of_one_key_at_once("hash = { key = \"path\" }");
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 1, "{names:?}");
 }

@@ -1,7 +1,18 @@
 //! Endpoints with their state, written down: what a test picks from.
 
 use proptest::prelude::*;
-use weir_balance::{Ask, Endpoint, Endpoints, KeyHash, Loads, Policy, Selector, Slot, VirtualNodes, Weight};
+use weir_balance::{
+    Ask, Endpoint, Endpoints, KeyHash, Latency, LoadFactor, Loads, Nanos, Policy, Selector, Slot, VirtualNodes, Weight,
+    dice,
+};
+
+/// What the dice of all tests are seeded with: a law about averages is about these numbers.
+const SEED: u64 = 7;
+
+/// An ask, with the dice that belong to its turn.
+pub(crate) fn asking(turn: u64, key: Option<KeyHash>, tried: &[Slot]) -> Ask<'_> {
+    Ask { turn, dice: dice(SEED, turn), key, tried }
+}
 
 /// One endpoint and its state.
 #[derive(Clone, Debug)]
@@ -10,6 +21,7 @@ pub(crate) struct Member {
     pub(crate) weight: u16,
     pub(crate) admits: bool,
     pub(crate) in_flight: u32,
+    pub(crate) latency: Latency,
 }
 
 /// A list of endpoints, which is also their loads.
@@ -24,6 +36,7 @@ impl Fleet {
             weight,
             admits: true,
             in_flight: 0,
+            latency: Latency::UNKNOWN,
         };
         Self(weights.iter().enumerate().map(member).collect())
     }
@@ -56,7 +69,7 @@ impl Fleet {
     pub(crate) fn hits(&self, selector: &Selector, asks: impl Iterator<Item = (u64, Option<KeyHash>)>) -> Vec<u32> {
         let mut hits = vec![0; self.0.len()];
         for (turn, key) in asks {
-            let slot = selector.pick(&Ask { turn, key, tried: &[] }, self).unwrap();
+            let slot = selector.pick(&asking(turn, key, &[]), self).unwrap();
             hits[slot.index()] += 1;
         }
         hits
@@ -70,6 +83,9 @@ impl Loads for Fleet {
     fn in_flight(&self, slot: Slot) -> u32 {
         self.0[slot.index()].in_flight
     }
+    fn latency(&self, slot: Slot) -> Latency {
+        self.0[slot.index()].latency
+    }
 }
 
 pub(crate) fn slot(index: usize) -> Slot {
@@ -77,27 +93,81 @@ pub(crate) fn slot(index: usize) -> Slot {
 }
 
 pub(crate) fn ring(virtual_nodes: u16) -> Policy {
-    Policy::ConsistentHash { virtual_nodes: VirtualNodes::new(virtual_nodes).unwrap() }
+    Policy::ConsistentHash { virtual_nodes: VirtualNodes::new(virtual_nodes).unwrap(), bounded_load: None }
+}
+
+pub(crate) const MAGLEV: Policy = Policy::Maglev { bounded_load: None };
+pub(crate) const SLOTS: Policy = Policy::Slots { bounded_load: None };
+
+/// A hash policy of each kind that keeps endpoints within this factor of the mean, in hundredths.
+pub(crate) fn bounded(hundredths: u16) -> [Policy; 3] {
+    let bounded_load = LoadFactor::from_hundredths(hundredths);
+    assert!(bounded_load.is_some());
+    let virtual_nodes = VirtualNodes::DEFAULT;
+    [
+        Policy::ConsistentHash { virtual_nodes, bounded_load },
+        Policy::Maglev { bounded_load },
+        Policy::Slots { bounded_load },
+    ]
 }
 
 pub(crate) fn any_ring() -> impl Strategy<Value = Policy> {
     prop_oneof![Just(Policy::IpHash), prop::sample::select(vec![1, 2, 40, 160]).prop_map(ring)]
 }
 
+/// Those under which only the keys of an endpoint move that leaves.
+pub(crate) fn any_still() -> impl Strategy<Value = Policy> {
+    prop_oneof![3 => any_ring().boxed(), 1 => Just(SLOTS)]
+}
+
+/// Those that read keys and look at no load.
+pub(crate) fn any_keyed() -> impl Strategy<Value = Policy> {
+    prop_oneof![4 => any_still().boxed(), 1 => Just(MAGLEV)]
+}
+
+pub(crate) fn any_bounded() -> impl Strategy<Value = (Policy, u16)> {
+    (prop::sample::select(vec![100, 101, 125, 200, 10_000]), 0_usize..3)
+        .prop_map(|(hundredths, kind)| (bounded(hundredths)[kind], hundredths))
+}
+
 pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
-    prop_oneof![Just(Policy::RoundRobin), Just(Policy::Weighted), Just(Policy::LeastConnections), any_ring().boxed(),]
+    let tableless = vec![
+        Policy::RoundRobin,
+        Policy::Weighted,
+        Policy::LeastConnections,
+        Policy::P2c,
+        Policy::Random,
+        Policy::PeakEwma,
+    ];
+    prop_oneof![
+        6 => prop::sample::select(tableless),
+        3 => any_keyed().boxed(),
+        1 => any_bounded().prop_map(|(policy, _)| policy),
+    ]
+}
+
+fn any_latency() -> impl Strategy<Value = Latency> {
+    let unasked = prop_oneof![Just(0), Just(u64::MAX), 0_u64..600_000_000_000];
+    (prop::option::weighted(0.8, (1_u64..60_000_000_000).prop_map(Nanos)), unasked)
+        .prop_map(|(estimate, unasked)| Latency { estimate, unasked: Nanos(unasked) })
 }
 
 /// Up to `most` endpoints in any state; an eighth of the fleets have hardly one that admits.
 pub(crate) fn any_fleet(most: usize) -> impl Strategy<Value = Fleet> {
     let admits = prop_oneof![4 => Just(0.7), 3 => Just(1.0), 1 => Just(0.03)];
     admits.prop_flat_map(move |admits| {
-        let member = (any::<u32>(), 1_u16..=20, prop::bool::weighted(admits), 0_u32..4);
+        let member = (any::<u32>(), 1_u16..=20, prop::bool::weighted(admits), 0_u32..4, any_latency());
         prop::collection::hash_map("[a-z0-9.:]{1,12}", member, 0..=most).prop_map(|members| {
             // The order of a hash map is not reproducible; that of the random numbers is.
             let mut members: Vec<_> = members.into_iter().collect();
             members.sort_by(|(a_name, a), (b_name, b)| (a.0, a_name).cmp(&(b.0, b_name)));
-            let member = |(identity, (_, weight, admits, in_flight))| Member { identity, weight, admits, in_flight };
+            let member = |(identity, (_, weight, admits, in_flight, latency))| Member {
+                identity,
+                weight,
+                admits,
+                in_flight,
+                latency,
+            };
             Fleet(members.into_iter().map(member).collect())
         })
     })

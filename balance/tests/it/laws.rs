@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use proptest::{prelude::*, sample::Index};
-use weir_balance::{Ask, KeyHash, Loads, Policy, Slot};
+use weir_balance::{KeyHash, Latency, Loads, Nanos, Policy, Slot};
 
-use crate::fleet::{Fleet, any_fleet, any_key, any_policy, any_ring, slot};
+use crate::fleet::{Fleet, any_bounded, any_fleet, any_key, any_keyed, any_policy, any_ring, any_still, asking, slot};
 
 fn some_slots(fleet: &Fleet, chosen: &[Index]) -> Vec<Slot> {
     if fleet.0.is_empty() { Vec::new() } else { chosen.iter().map(|index| slot(index.index(fleet.0.len()))).collect() }
@@ -28,6 +28,9 @@ impl Loads for Changing<'_> {
     fn in_flight(&self, _: Slot) -> u32 {
         u32::from(self.answers.borrow_mut().next() == Some(&true))
     }
+    fn latency(&self, slot: Slot) -> Latency {
+        Latency { estimate: Some(Nanos(self.in_flight(slot).into())), unasked: Nanos(self.in_flight(slot).into()) }
+    }
 }
 
 proptest! {
@@ -40,7 +43,7 @@ proptest! {
         key in any_key(),
     ) {
         let loads = Changing { answers: RefCell::new(answers.iter().cycle()), admitted: RefCell::default() };
-        if let Some(picked) = fleet.selector(policy).pick(&Ask { turn, key, tried: &[] }, &loads) {
+        if let Some(picked) = fleet.selector(policy).pick(&asking(turn, key, &[]), &loads) {
             prop_assert!(loads.admitted.borrow().contains(&picked));
         }
     }
@@ -56,7 +59,7 @@ proptest! {
         let tried = some_slots(&fleet, &tried);
         let open: Vec<Slot> =
             (0..fleet.0.len()).map(slot).filter(|&slot| fleet.admits(slot) && !tried.contains(&slot)).collect();
-        match fleet.selector(policy).pick(&Ask { turn, key, tried: &tried }, &fleet) {
+        match fleet.selector(policy).pick(&asking(turn, key, &tried), &fleet) {
             Some(picked) => prop_assert!(open.contains(&picked), "{picked:?} is not one of {open:?}"),
             None => prop_assert!(open.is_empty(), "none, but {open:?} would take it"),
         }
@@ -69,7 +72,7 @@ proptest! {
         turn in any::<u64>(),
         key in any_key(),
     ) {
-        let ask = Ask { turn, key, tried: &[] };
+        let ask = asking(turn, key, &[]);
         let selector = fleet.selector(policy);
         let answer = selector.pick(&ask, &fleet);
         prop_assert_eq!(answer, selector.pick(&ask, &fleet));
@@ -87,7 +90,7 @@ proptest! {
         let mut tried = Vec::new();
         // Bounded, so that a selector that repeats itself fails instead of going on for ever.
         for turn in turn..=turn + fleet.0.len() as u64 {
-            let Some(picked) = selector.pick(&Ask { turn, key, tried: &tried }, &fleet) else { break };
+            let Some(picked) = selector.pick(&asking(turn, key, &tried), &fleet) else { break };
             tried.push(picked);
         }
         tried.sort_unstable();
@@ -114,8 +117,8 @@ proptest! {
     }
 
     #[test]
-    fn a_ring_without_keys_hits_each_endpoint_by_its_weight(
-        policy in any_ring(),
+    fn a_hash_policy_without_keys_hits_each_endpoint_by_its_weight(
+        policy in any_keyed(),
         weights in prop::collection::vec(1_u16..=20, 1..8),
     ) {
         let fleet = Fleet::weighing(&weights);
@@ -133,7 +136,7 @@ proptest! {
         let selector = fleet.selector(Policy::LeastConnections);
         let exchanges = u64::from(rounds) * weights.iter().copied().map(u64::from).sum::<u64>();
         for turn in 0..exchanges {
-            let picked = selector.pick(&Ask { turn, key: None, tried: &[] }, &fleet).unwrap();
+            let picked = selector.pick(&asking(turn, None, &[]), &fleet).unwrap();
             fleet.0[picked.index()].in_flight += 1;
         }
         for member in &fleet.0 {
@@ -152,7 +155,7 @@ proptest! {
             let member = &fleet.0[slot.index()];
             (u64::from(member.in_flight) + 1, u64::from(member.weight))
         };
-        let picked = fleet.selector(Policy::LeastConnections).pick(&Ask { turn, key: None, tried: &tried }, &fleet);
+        let picked = fleet.selector(Policy::LeastConnections).pick(&asking(turn, None, &tried), &fleet);
         for other in (0..fleet.0.len()).map(slot).filter(|&slot| fleet.admits(slot) && !tried.contains(&slot)) {
             let ((held, weight), (other_held, other_weight)) = (load(picked.unwrap()), load(other));
             prop_assert!(held * other_weight <= other_held * weight, "{picked:?} has more than {other:?}");
@@ -175,8 +178,8 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_listing_does_not_show_in_what_a_ring_picks(
-        policy in any_ring(),
+    fn the_order_of_listing_does_not_show_in_what_a_hash_policy_picks(
+        policy in prop_oneof![any_keyed(), any_bounded().prop_map(|(policy, _)| policy)],
         (fleet, shuffled) in any_fleet(12).prop_flat_map(|fleet| {
             (Just(fleet.clone()), Just(fleet.0).prop_shuffle().prop_map(Fleet))
         }),
@@ -188,15 +191,15 @@ proptest! {
         let tried_shuffled: Vec<Slot> = tried.iter().map(|it| slot(position(it))).collect();
         let (one, other) = (fleet.selector(policy), shuffled.selector(policy));
         for (turn, key) in asks {
-            let answer = one.pick(&Ask { turn, key, tried: &tried }, &fleet);
-            let again = other.pick(&Ask { turn, key, tried: &tried_shuffled }, &shuffled);
+            let answer = one.pick(&asking(turn, key, &tried), &fleet);
+            let again = other.pick(&asking(turn, key, &tried_shuffled), &shuffled);
             prop_assert_eq!(answer.map(|it| fleet.identity(it)), again.map(|it| shuffled.identity(it)));
         }
     }
 
     #[test]
-    fn removing_an_endpoint_from_a_ring_moves_only_its_keys(
-        policy in any_ring(),
+    fn removing_an_endpoint_from_a_ring_or_from_slots_moves_only_its_keys(
+        policy in any_still(),
         weights in prop::collection::vec(1_u16..=20, 2..12),
         removed in any::<Index>(),
         keys in prop::collection::vec(any::<u64>(), 1..100),
@@ -207,15 +210,15 @@ proptest! {
         after.0.remove(removed);
         let (old, new) = (before.selector(policy), after.selector(policy));
         for key in keys.into_iter().map(KeyHash) {
-            let ask = Ask { turn: 0, key: Some(key), tried: &[] };
+            let ask = asking(0, Some(key), &[]);
             let (was, is) = (old.pick(&ask, &before).unwrap(), new.pick(&ask, &after).unwrap());
             prop_assert!(was.index() == removed || before.identity(was) == after.identity(is));
         }
     }
 
     #[test]
-    fn an_ejected_endpoint_of_a_ring_moves_only_its_keys_even_when_hardly_any_admits(
-        policy in any_ring(),
+    fn an_ejected_endpoint_of_a_hash_policy_moves_only_its_keys_even_when_hardly_any_admits(
+        policy in any_keyed(),
         fleet in any_fleet(40),
         ejected in any::<Index>(),
         keys in prop::collection::vec(any::<u64>(), 1..50),
@@ -225,7 +228,7 @@ proptest! {
         let after = fleet.clone().ejecting(&[ejected]);
         let selector = fleet.selector(policy);
         for key in keys.into_iter().map(KeyHash) {
-            let ask = Ask { turn: 0, key: Some(key), tried: &[] };
+            let ask = asking(0, Some(key), &[]);
             let (was, is) = (selector.pick(&ask, &fleet).unwrap(), selector.pick(&ask, &after).unwrap());
             prop_assert!(was.index() == ejected || was == is);
         }
@@ -245,9 +248,137 @@ proptest! {
         // With two endpoints of weights 3 and 1, one walk in a hundred million is too long to agree.
         let (with, without) = (all.selector(policy), fewer.selector(policy));
         for key in keys.into_iter().map(KeyHash) {
-            let ask = Ask { turn: 0, key: Some(key), tried: &[] };
+            let ask = asking(0, Some(key), &[]);
             let (stands_in, owns) = (with.pick(&ask, &all).unwrap(), without.pick(&ask, &fewer).unwrap());
             prop_assert_eq!(all.identity(stands_in), fewer.identity(owns));
+        }
+    }
+
+    #[test]
+    fn of_two_choices_never_the_one_that_costs_more_than_every_other(
+        (policy, fleet) in (prop::sample::select(vec![Policy::P2c, Policy::PeakEwma]), any_fleet(12)),
+        turn in any::<u64>(),
+    ) {
+        let mut fleet = fleet;
+        // In use, so that estimates count in full.
+        for member in &mut fleet.0 {
+            member.latency.unasked = Nanos(0);
+            member.latency.estimate.get_or_insert(Nanos(55_000_000));
+        }
+        let cost = |slot: Slot| {
+            let member = &fleet.0[slot.index()];
+            let latency = member.latency.estimate.filter(|_| policy == Policy::PeakEwma).map_or(1, |it| it.0);
+            (u128::from(latency) * u128::from(member.in_flight + 1), u128::from(member.weight))
+        };
+        let admitting: Vec<Slot> = (0..fleet.0.len()).map(slot).filter(|&slot| fleet.admits(slot)).collect();
+        prop_assume!(admitting.len() >= 2);
+        let picked = fleet.selector(policy).pick(&asking(turn, None, &[]), &fleet).unwrap();
+        let (costs, weighs) = cost(picked);
+        let as_dear = |&other: &Slot| other != picked && cost(other).0 * weighs >= costs * cost(other).1;
+        prop_assert!(admitting.iter().any(as_dear), "{picked:?} is the dearest");
+    }
+
+    #[test]
+    fn no_endpoint_starves_under_peak_ewma_however_slow_it_was_and_whatever_it_holds(
+        sites in prop::collection::vec((1_u64..60_000, 1_u16..=4, 0_u32..4), 2..7),
+    ) {
+        // Ten asks a second for ten minutes. Every exchange is answered at once, and shows how slow its endpoint is; what is
+        // held, a tunnel for example, is held for ever.
+        const STEP: u64 = 100_000_000;
+        let mut fleet = Fleet::weighing(&sites.iter().map(|site| site.1).collect::<Vec<_>>());
+        fleet.0.iter_mut().zip(&sites).for_each(|(member, site)| member.in_flight = site.2);
+        let selector = fleet.selector(Policy::PeakEwma);
+        let costs = sites.iter().map(|&(millis, weight, held)| millis * u64::from(held + 1) * 4 / u64::from(weight));
+        let (least, most) = (costs.clone().min().unwrap().max(1), costs.max().unwrap().max(1));
+        // As many half-lives as it is times dearer, in powers of two, one for the rounding, and half a minute to be drawn.
+        let longest = (u64::from((most / least).ilog2()) + 2) * 10_000_000_000 + 30_000_000_000;
+        for turn in 0..6000 {
+            let picked = selector.pick(&asking(turn, None, &[]), &fleet).unwrap();
+            for (index, member) in fleet.0.iter_mut().enumerate() {
+                let latency = &mut member.latency;
+                if index == picked.index() {
+                    *latency = Latency { estimate: Some(Nanos(sites[index].0 * 1_000_000)), unasked: Nanos(0) };
+                } else {
+                    latency.unasked.0 = latency.unasked.0.saturating_add(STEP);
+                }
+                // Nobody is left out from the start either, so half a minute after it all have been asked.
+                let unasked = if latency.estimate.is_none() { turn * STEP } else { latency.unasked.0 };
+                prop_assert!(unasked <= longest, "{index} was not asked for {} s", unasked / 1_000_000_000);
+            }
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_has_not_answered_yet_gets_one_exchange_and_no_more_while_a_fast_one_has_room(
+        held in 1_u32..4,
+        fast_millis in 1_u64..1000,
+        turn in any::<u64>(),
+    ) {
+        let mut fleet = Fleet::weighing(&[1, 1]);
+        fleet.0[1].latency = Latency { estimate: Some(Nanos(fast_millis * 1_000_000)), unasked: Nanos(0) };
+        let selector = fleet.selector(Policy::PeakEwma);
+        prop_assert_eq!(selector.pick(&asking(turn, None, &[]), &fleet), Some(slot(0)));
+        fleet.0[0].latency.unasked = Nanos(0);
+        fleet.0[0].in_flight = held;
+        prop_assert_eq!(selector.pick(&asking(turn, None, &[]), &fleet), Some(slot(1)));
+    }
+
+    #[test]
+    fn bounded_load_picks_nobody_who_has_more_than_the_factor_times_its_share(
+        (policy, hundredths) in any_bounded(),
+        fleet in any_fleet(20),
+        key in any::<u64>(),
+        tried in prop::collection::vec(any::<Index>(), 0..4),
+    ) {
+        let tried = some_slots(&fleet, &tried);
+        let picked = fleet.selector(policy).pick(&asking(0, Some(KeyHash(key)), &tried), &fleet);
+        let open = || fleet.0.iter().enumerate().filter(|&(at, it)| it.admits && !tried.contains(&slot(at)));
+        if let Some(picked) = picked {
+            let held: u32 = open().map(|(_, member)| member.in_flight).sum();
+            let weights: u32 = open().map(|(_, member)| u32::from(member.weight)).sum();
+            let member = &fleet.0[picked.index()];
+            let share = u64::from(hundredths) * u64::from(held + 1) * u64::from(member.weight);
+            prop_assert!(u64::from(member.in_flight) * 100 * u64::from(weights) < share, "{member:?} of {held}");
+        }
+    }
+
+    #[test]
+    fn bounded_load_leaves_a_key_where_it_is_while_that_endpoint_is_within_the_bound(
+        (policy, hundredths) in any_bounded(),
+        fleet in any_fleet(20),
+        key in any::<u64>(),
+    ) {
+        let ask = asking(0, Some(KeyHash(key)), &[]);
+        let mut idle = fleet.clone();
+        idle.0.iter_mut().for_each(|member| member.in_flight = 0);
+        let selector = fleet.selector(policy);
+        if let Some(owner) = selector.pick(&ask, &idle) {
+            let open = || fleet.0.iter().filter(|member| member.admits);
+            let held: u32 = open().map(|member| member.in_flight).sum();
+            let weights: u32 = open().map(|member| u32::from(member.weight)).sum();
+            let member = &fleet.0[owner.index()];
+            let share = u64::from(hundredths) * u64::from(held + 1) * u64::from(member.weight);
+            let within = u64::from(member.in_flight) * 100 * u64::from(weights) < share;
+            prop_assert_eq!(selector.pick(&ask, &fleet) == Some(owner), within);
+        }
+    }
+
+    #[test]
+    fn exchanges_of_one_key_that_all_stay_fill_endpoints_to_the_factor_times_the_mean_and_one_more_at_most(
+        (policy, hundredths) in any_bounded(),
+        count in 1_u32..8,
+        exchanges in 1_u32..60,
+        key in any::<u64>(),
+    ) {
+        let mut fleet = Fleet::weighing(&vec![1; count as usize]);
+        let selector = fleet.selector(policy);
+        for turn in 0..exchanges {
+            let picked = selector.pick(&asking(turn.into(), Some(KeyHash(key)), &[]), &fleet).unwrap();
+            fleet.0[picked.index()].in_flight += 1;
+        }
+        let most = f64::from(exchanges) * f64::from(hundredths) / 100.0 / f64::from(count);
+        for member in &fleet.0 {
+            prop_assert!(f64::from(member.in_flight) < most + 1.0, "{} where {most} are the bound", member.in_flight);
         }
     }
 }

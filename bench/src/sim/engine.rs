@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use weir_balance::{
-    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Loads, Nanos, Policy, Queue, Rules, Selector, Slot, Weight,
+    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Loads, Nanos, Policy, Queue, Rules, Selector, Slot, Weight, dice,
 };
 
 use super::endpoint::{Discipline, Endpoint};
@@ -298,5 +298,5 @@ fn pick(proxy: &mut Proxy, up: &[bool], capacity: u32, choice: &Choice) -> Optio
         return least.and_then(|index| u16::try_from(index).ok()).map(Slot::new);
     }
     let view = View { up, in_flight: &proxy.in_flight, capacity };
-    proxy.selector.pick(&Ask { turn, key: None, tried: &[] }, &view)
+    proxy.selector.pick(&Ask { turn, dice: dice(0, turn), key: None, tried: &[] }, &view)
 }

@@ -23,15 +23,21 @@ impl Loads for Idle {
 }
 
 fn ring(virtual_nodes: u16) -> Policy {
-    Policy::ConsistentHash { virtual_nodes: VirtualNodes::new(virtual_nodes).unwrap_or(VirtualNodes::DEFAULT) }
+    Policy::ConsistentHash {
+        virtual_nodes: VirtualNodes::new(virtual_nodes).unwrap_or(VirtualNodes::DEFAULT),
+        bounded_load: None,
+    }
 }
+
+const MAGLEV: Policy = Policy::Maglev { bounded_load: None };
+const SLOTS: Policy = Policy::Slots { bounded_load: None };
 
 /// Where each key goes among this many endpoints.
 fn homes(policy: Policy, count: u16) -> Vec<usize> {
     let endpoint = |index| Endpoint { identity: format!("10.0.0.{}:3000", 1 + index).into(), weight: Weight::ONE };
     let endpoints = Endpoints::new((0..count).map(endpoint).collect()).unwrap_or_default();
     let selector = Selector::build(&policy, &endpoints);
-    let home = |key| selector.pick(&Ask { turn: 0, key: Some(key), tried: &[] }, &Idle);
+    let home = |key| selector.pick(&Ask { turn: 0, dice: 0, key: Some(key), tried: &[] }, &Idle);
     keys().filter_map(home).map(Slot::index).collect()
 }
 
@@ -61,19 +67,21 @@ pub(crate) fn table() -> String {
     writeln!(text, "| choice         | moved   |\n|----------------|--------:|").ok();
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     writeln!(text, "| hash mod N     | {:>7} |", percent(moved(&modulo(3), &modulo(4)))).ok();
+    let moves = |policy| percent(moved(&homes(policy, 3), &homes(policy, 4)));
     for virtual_nodes in [1, 10, 160, 1000] {
-        let share = moved(&homes(ring(virtual_nodes), 3), &homes(ring(virtual_nodes), 4));
-        writeln!(text, "| ring, {virtual_nodes:>4} pl. | {:>7} |", percent(share)).ok();
+        writeln!(text, "| ring, {virtual_nodes:>4} pl. | {:>7} |", moves(ring(virtual_nodes))).ok();
     }
+    writeln!(text, "| maglev         | {:>7} |", moves(MAGLEV)).ok();
+    writeln!(text, "| slots          | {:>7} |", moves(SLOTS)).ok();
     writeln!(text, "| the least      | {:>7} |", percent(0.25)).ok();
-    writeln!(text, "\nbusiest endpoint by the mean, by places of each on the ring\n").ok();
+    writeln!(text, "\nbusiest endpoint by the mean, by places of each on the ring, and by table\n").ok();
     let counts = [3_u16, 4, 8, 16, 64];
     writeln!(text, "| places | {} |", counts.map(|count| format!("{count:>3} endpoints")).join(" | ")).ok();
     writeln!(text, "|-------:|{}", counts.map(|_| "--------------:|").concat()).ok();
-    for virtual_nodes in [1, 10, 40, 160, 500, 1000] {
-        let peaks =
-            counts.map(|count| format!("{:>13.2}", peak(&homes(ring(virtual_nodes), count), usize::from(count))));
-        writeln!(text, "| {virtual_nodes:>6} | {} |", peaks.join(" | ")).ok();
+    let rings = [1, 10, 40, 160, 500, 1000].map(|virtual_nodes| (virtual_nodes.to_string(), ring(virtual_nodes)));
+    for (name, policy) in rings.into_iter().chain([("maglev".to_owned(), MAGLEV), ("slots".to_owned(), SLOTS)]) {
+        let peaks = counts.map(|count| format!("{:>13.2}", peak(&homes(policy, count), usize::from(count))));
+        writeln!(text, "| {name:>6} | {} |", peaks.join(" | ")).ok();
     }
     text
 }

@@ -38,6 +38,12 @@ pub(crate) struct Size {
     pub(crate) max: Bytes,
 }
 
+/// A number with at most two decimal places, such as `1.25`, read and bounded in hundredths.
+pub(crate) struct Factor {
+    pub(crate) min: u16,
+    pub(crate) max: u16,
+}
+
 /// `true` or `false`.
 pub(crate) struct Flag;
 
@@ -96,6 +102,48 @@ impl<T: Copy + PartialOrd + fmt::Display + TryFrom<i128>> Kind for Whole<T> {
     fn show(&self, value: &T) -> String {
         value.to_string()
     }
+}
+
+impl Kind for Factor {
+    type Out = u16;
+
+    fn read(&self, name: &str, value: &Value<'_>, sink: &mut Sink) -> Result<u16, Reported> {
+        let limits = || format!("`{name}` is between {} and {}", show_factor(self.min), show_factor(self.max));
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => whole(number).map(|number| number.to_string()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            other => {
+                let fault = Fault::new(format!("`{name}` is a number"), found(other));
+                return Err(sink.wrong(value.span(), fault.help(format!("write for example `{name} = 1.25`"))));
+            }
+        };
+        let number = text.and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN);
+        let fault = if number < f64::from(self.min) / 100.0 {
+            Fault::new(limits(), "too small")
+        } else if number <= f64::from(self.max) / 100.0 {
+            // The nearest: 1.1 in binary is a little more than 110 hundredths, and no more decimal places were asked for.
+            let hundredths = (self.min..=self.max).find(|&each| (number * 100.0 - f64::from(each)).abs() < 1e-6);
+            match hundredths {
+                Some(hundredths) => return Ok(hundredths),
+                None => Fault::new(format!("`{name}` has at most two decimal places"), "too fine"),
+            }
+        } else {
+            Fault::new(limits(), if number.is_nan() { "not a number" } else { "too large" })
+        };
+        Err(sink.wrong(value.span(), fault))
+    }
+
+    fn shape(&self) -> String {
+        format!("number, {} to {}", show_factor(self.min), show_factor(self.max))
+    }
+
+    fn show(&self, value: &u16) -> String {
+        show_factor(*value)
+    }
+}
+
+fn show_factor(hundredths: u16) -> String {
+    format!("{:?}", f64::from(hundredths) / 100.0)
 }
 
 /// `None` for numbers that no key could hold.

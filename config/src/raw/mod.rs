@@ -16,7 +16,7 @@ use crate::near::nearest;
 use crate::sink::{Fault, Reported, Sink};
 
 pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
-pub(crate) use kind::{Duration, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
+pub(crate) use kind::{Duration, Factor, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
 pub(crate) use syntax::{Document, Healed, line_of};
 
 /// A TOML value and its place.

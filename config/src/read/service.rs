@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use weir_balance::{Policy, VirtualNodes};
+use weir_balance::{LoadFactor, Policy, VirtualNodes};
 use weir_snapshot::{KeySource, Millis, Queueing, WhenAllEjected};
 
 use super::endpoints::{self, ENDPOINTS, EndpointRead};
@@ -12,7 +12,7 @@ use super::queue::{self, QUEUE_TABLE, WORK};
 use super::source::{self, CONSUL_TABLES, DNS_TABLES, FILE_TABLES};
 use super::{ONE_DAY, health};
 use crate::near::nearest;
-use crate::raw::{Duration, Key, Otherwise, Required, Section, Spec, Tables, Text, Whole, Word};
+use crate::raw::{Duration, Factor, Key, Optional, Otherwise, Required, Section, Spec, Tables, Text, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{Service, Source, defaults, names};
 
@@ -40,17 +40,17 @@ pub(crate) static SERVICE: Spec = Spec {
 };
 pub(crate) static HASH: Spec = Spec {
     header: "[service.hash]",
-    keys: &[&HASH_KEY, &VIRTUAL],
-    later: &[("bounded_load", "bounded load")],
+    keys: &[&HASH_KEY, &VIRTUAL, &BOUNDED],
+    later: &[],
     example: "hash = { key = \"path\" }",
-    about: "Only under `consistent-hash`, and required there.",
+    about: "Only under `consistent-hash`, `maglev` and `slots`, and required there.",
 };
 pub(crate) static IP_PREFIX: Spec = Spec {
     header: "[service.ip_prefix]",
     keys: &[&V4, &V6],
     later: &[],
     example: "ip_prefix = { v4 = 24 }",
-    about: "How much of a client's address is hashed. Only under `ip-hash`, or `consistent-hash` with `key = \"client-ip\"`.",
+    about: "How much of a client's address is hashed. Only under `ip-hash`, or where `hash.key` is `\"client-ip\"`.",
 };
 
 /// The words of `policy`.
@@ -59,8 +59,25 @@ enum Choice {
     RoundRobin,
     Weighted,
     LeastConnections,
+    P2c,
+    Random,
+    PeakEwma,
     IpHash,
     ConsistentHash,
+    Maglev,
+    Slots,
+}
+
+impl Choice {
+    /// The word, where the policy hashes what the `hash` table says.
+    const fn hashing(self) -> Option<&'static str> {
+        match self {
+            Self::ConsistentHash => Some("consistent-hash"),
+            Self::Maglev => Some("maglev"),
+            Self::Slots => Some("slots"),
+            _ => None,
+        }
+    }
 }
 
 static NAME: Key<Text<Box<str>>, Required> = Key {
@@ -80,20 +97,27 @@ static POLICY: Key<Word<Choice>, Required> = Key {
             ("round-robin", Choice::RoundRobin),
             ("weighted", Choice::Weighted),
             ("least-connections", Choice::LeastConnections),
+            ("p2c", Choice::P2c),
+            ("random", Choice::Random),
+            ("peak-ewma", Choice::PeakEwma),
             ("ip-hash", Choice::IpHash),
             ("consistent-hash", Choice::ConsistentHash),
+            ("maglev", Choice::Maglev),
+            ("slots", Choice::Slots),
         ],
-        later: &["p2c", "random", "peak-ewma", "maglev", "slots"],
+        later: &[],
     },
     absent: Required,
-    meaning: "How an endpoint is picked: in turn, in turn by weight, the least busy, by client, by `hash.key`.",
+    meaning: "How an endpoint is picked: in turn; in turn by weight; the least busy; the less busy of two by chance; by \
+              chance; the faster and less busy of two by chance; by client; by `hash.key`, on a ring, by Maglev's table, or by \
+              the slots of Redis Cluster.",
 };
 static HASH_TABLE: Tables = Tables {
     name: "hash",
     spec: &HASH,
     shape: "table",
-    default: "required under `consistent-hash`",
-    meaning: "What `consistent-hash` hashes.",
+    default: "required under `consistent-hash`, `maglev` and `slots`",
+    meaning: "What these policies hash.",
 };
 static IP_PREFIX_TABLE: Tables = Tables {
     name: "ip_prefix",
@@ -136,7 +160,15 @@ static VIRTUAL: Key<Whole<u16>, Otherwise<u16>> = Key {
     name: "virtual_nodes",
     kind: Whole { min: 1, max: VirtualNodes::MAX },
     absent: Otherwise(defaults::VIRTUAL_NODES),
-    meaning: "Places on the ring of an endpoint of weight 1: more spread better and take more memory.",
+    meaning: "Places on the ring of an endpoint of weight 1: more spread better and take more memory. Only under \
+              `consistent-hash`.",
+};
+static BOUNDED: Key<Factor, Optional> = Key {
+    name: "bounded_load",
+    kind: Factor { min: LoadFactor::MIN, max: LoadFactor::MAX },
+    absent: Optional(|| "no bound".to_owned()),
+    meaning: "How many times the mean load, by weight, an endpoint may have in flight before its keys go to the next: \
+              1.25 keeps most keys at home, 1.0 spreads as evenly as can be.",
 };
 static V4: Key<Whole<u8>, Otherwise<u8>> = Key {
     name: "v4",
@@ -278,50 +310,64 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
     let (settings, name_span) = (settings(), section.span(NAME.name));
     ServiceRead { settings, name: name.ok(), name_span, key, queueing, addresses }
 }
+/// The `hash` table as far as it concerns the policy.
+#[derive(Clone, Debug)]
+struct Hash {
+    key: KeyWord,
+    virtual_nodes: VirtualNodes,
+    bounded_load: Option<LoadFactor>,
+}
+
 /// The `hash` table; `None` where there is none and none is needed.
-fn read_hash(
-    section: &Section<'_>,
-    choice: Option<Choice>,
-    sink: &mut Sink,
-) -> Result<Option<(KeyWord, VirtualNodes)>, Reported> {
+fn read_hash(section: &Section<'_>, choice: Option<Choice>, sink: &mut Sink) -> Result<Option<Hash>, Reported> {
     let name = HASH_TABLE.name;
     if !section.has(name) {
-        if choice != Some(Choice::ConsistentHash) {
-            return Ok(None);
-        }
-        let fault = Fault::new("`consistent-hash` needs a `hash` table", "what does it hash?");
+        let Some(word) = choice.and_then(Choice::hashing) else { return Ok(None) };
+        let fault = Fault::new(format!("`{word}` needs a `hash` table"), "what does it hash?");
         return Err(sink.missing(section.span(POLICY.name), fault.help(format!("add `{}`", HASH.example))));
     }
     let table = section.table(&HASH_TABLE, sink)?;
     let key = table.take(&HASH_KEY, sink);
     let virtual_nodes = table.take(&VIRTUAL, sink);
-    if let Some(choice) = choice.filter(|choice| *choice != Choice::ConsistentHash) {
-        let label = if choice == Choice::IpHash {
-            "`ip-hash` hashes the client's address"
-        } else {
-            "this policy hashes nothing"
-        };
-        let fault = Fault::new("`hash` belongs to the policy `consistent-hash`", label);
-        sink.wrong(section.key_span(name), fault.help("write `policy = \"consistent-hash\"`, or leave `hash` out"));
+    let bounded_load = table.take(&BOUNDED, sink);
+    match choice {
+        Some(choice) if choice.hashing().is_none() => {
+            let label = if choice == Choice::IpHash {
+                "`ip-hash` hashes the client's address"
+            } else {
+                "this policy hashes nothing"
+            };
+            let fault = Fault::new("`hash` belongs to the policies `consistent-hash`, `maglev` and `slots`", label);
+            sink.wrong(section.key_span(name), fault.help("write `policy = \"consistent-hash\"`, or leave `hash` out"));
+        }
+        Some(Choice::Maglev | Choice::Slots) if table.has(VIRTUAL.name) => {
+            let fault = Fault::new("`virtual_nodes` belongs to the policy `consistent-hash`", "there is no ring here");
+            sink.wrong(
+                table.key_span(VIRTUAL.name),
+                fault.help("write `policy = \"consistent-hash\"`, or leave `virtual_nodes` out"),
+            );
+        }
+        _ => {}
     }
-    let nodes = VirtualNodes::new(virtual_nodes?).unwrap_or(VirtualNodes::DEFAULT);
-    Ok(Some((key?, nodes)))
+    let virtual_nodes = VirtualNodes::new(virtual_nodes?).unwrap_or(VirtualNodes::DEFAULT);
+    Ok(Some(Hash { key: key?, virtual_nodes, bounded_load: bounded_load?.and_then(LoadFactor::from_hundredths) }))
 }
 
 /// How many bits of a client's address are hashed, IPv4 and IPv6.
 fn read_prefix(
     section: &Section<'_>,
     choice: Option<Choice>,
-    hash: Option<&Option<(KeyWord, VirtualNodes)>>,
+    hash: Option<&Option<Hash>>,
     sink: &mut Sink,
 ) -> Result<(u8, u8), Reported> {
     let table = section.table(&IP_PREFIX_TABLE, sink)?;
     let v4 = table.take(&V4, sink);
     let v6 = table.take(&V6, sink);
     let idle = match (choice, hash) {
-        (None | Some(Choice::IpHash), _) | (Some(Choice::ConsistentHash), None) => false,
-        (Some(Choice::ConsistentHash), Some(hash)) => !matches!(hash, Some((KeyWord::ClientIp, _))),
-        _ => true,
+        (None | Some(Choice::IpHash), _) => false,
+        (Some(choice), _) if choice.hashing().is_none() => true,
+        (Some(_), None) => false,
+        (Some(_), Some(hash)) => hash.as_ref().is_none_or(|hash| hash.key != KeyWord::ClientIp),
     };
     if idle && table.is_written() {
         let fault = Fault::new("`ip_prefix` belongs to policies that hash the client's address", "this one does not");
@@ -333,25 +379,28 @@ fn read_prefix(
     Ok((v4?, v6?))
 }
 
-fn policy_of(choice: Choice, hash: Result<&Option<(KeyWord, VirtualNodes)>, &Reported>) -> Result<Policy, Reported> {
+fn policy_of(choice: Choice, hash: Result<&Option<Hash>, &Reported>) -> Result<Policy, Reported> {
+    let bounded_load = || Ok(hash.map_err(|reported| *reported)?.as_ref().and_then(|hash| hash.bounded_load));
     Ok(match choice {
         Choice::RoundRobin => Policy::RoundRobin,
         Choice::Weighted => Policy::Weighted,
         Choice::LeastConnections => Policy::LeastConnections,
+        Choice::P2c => Policy::P2c,
+        Choice::Random => Policy::Random,
+        Choice::PeakEwma => Policy::PeakEwma,
         Choice::IpHash => Policy::IpHash,
         Choice::ConsistentHash => {
-            let virtual_nodes =
-                hash.map_err(|reported| *reported)?.as_ref().map_or(VirtualNodes::DEFAULT, |(_, nodes)| *nodes);
-            Policy::ConsistentHash { virtual_nodes }
+            let hash = hash.map_err(|reported| *reported)?.as_ref();
+            let virtual_nodes = hash.map_or(VirtualNodes::DEFAULT, |hash| hash.virtual_nodes);
+            Policy::ConsistentHash { virtual_nodes, bounded_load: bounded_load()? }
         }
+        Choice::Maglev => Policy::Maglev { bounded_load: bounded_load()? },
+        Choice::Slots => Policy::Slots { bounded_load: bounded_load()? },
     })
 }
 
-fn key_of(
-    (v4_prefix, v6_prefix): (u8, u8),
-    hash: Result<Option<(KeyWord, VirtualNodes)>, Reported>,
-) -> Result<KeySource, Reported> {
-    Ok(match hash?.map(|(key, _)| key) {
+fn key_of((v4_prefix, v6_prefix): (u8, u8), hash: Result<Option<Hash>, Reported>) -> Result<KeySource, Reported> {
+    Ok(match hash?.map(|hash| hash.key) {
         None | Some(KeyWord::ClientIp) => KeySource::ClientIp { v4_prefix, v6_prefix },
         Some(KeyWord::Path) => KeySource::Path,
         Some(KeyWord::Body) => KeySource::Body,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_balance::{Nanos, Policy, Weight};
+use weir_balance::{LoadFactor, Nanos, Policy, VirtualNodes, Weight};
 use weir_config::{
     AccessLog, Config, Dns, Family, Records, Source, SourceKind, Status, TokenFrom, defaults, parse, parse_endpoints,
 };
@@ -98,6 +98,22 @@ fn a_route_gets_the_key_of_its_service() {
     assert_eq!(hash("header:X-User"), KeySource::Header(Arc::from("x-user")));
     assert_eq!(hash("cookie:SID"), KeySource::Cookie(Arc::from("SID")));
     assert_eq!(hash("query:photo"), KeySource::Query(Arc::from("photo")));
+}
+
+#[test]
+fn every_word_of_policy_is_that_policy_with_its_options() {
+    let policy = |lines: &str| with("", lines).services[0].policy;
+    assert_eq!(policy("policy = \"p2c\""), Policy::P2c);
+    assert_eq!(policy("policy = \"random\""), Policy::Random);
+    assert_eq!(policy("policy = \"peak-ewma\""), Policy::PeakEwma);
+    let hashing = |word: &str, more: &str| policy(&format!("policy = \"{word}\"\nhash = {{ key = \"path\"{more} }}"));
+    let factor = LoadFactor::from_hundredths;
+    assert_eq!(hashing("maglev", ""), Policy::Maglev { bounded_load: None });
+    assert_eq!(hashing("maglev", ", bounded_load = 1.25"), Policy::Maglev { bounded_load: factor(125) });
+    assert_eq!(hashing("slots", ", bounded_load = 2"), Policy::Slots { bounded_load: factor(200) });
+    let virtual_nodes = VirtualNodes::new(40).unwrap();
+    let ring = Policy::ConsistentHash { virtual_nodes, bounded_load: factor(110) };
+    assert_eq!(hashing("consistent-hash", ", virtual_nodes = 40, bounded_load = 1.1"), ring);
 }
 
 #[test]

@@ -7,11 +7,12 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageResult};
+use image::{DynamicImage, ImageDecoder};
 
+use super::codec::{self, Said};
 use super::{Format, Header};
 use crate::plan::Metadata;
 use crate::refusal::Refusal;
@@ -30,28 +31,59 @@ pub(super) struct Picture {
     pub(super) exif: Option<Vec<u8>>,
 }
 
+/// Why a decoder gave no pixels.
+pub(super) enum Unread {
+    /// Its data ends before its picture does.
+    Ends,
+    /// It is of a kind that the decoder does not know.
+    Unsupported(String),
+    /// It says other dimensions to the decoder than to us.
+    OtherSides,
+    /// It breaks the rules of its format.
+    Corrupt(String),
+    /// It is refused for a reason of our own.
+    Refused(Refusal),
+}
+
+impl From<ImageError> for Unread {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Unsupported(what) => Self::Unsupported(what.to_string()),
+            ImageError::IoError(_) => Self::Ends,
+            error => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
 /// Decodes `bytes` and turns the picture as its EXIF orientation says.
 pub(super) fn decode(bytes: &[u8], header: &Header, metadata: Metadata) -> Result<Picture, Refusal> {
     let format = header.format;
     let corrupt = |why: String| Refusal::Corrupt { format, why };
     // Nothing outlives the closure but its result, so a panic cannot leave anything half changed.
     let read = catch_unwind(AssertUnwindSafe(|| read(bytes, header, metadata)));
-    match read.map_err(|_| Refusal::DecoderPanicked { format })? {
-        Ok(Some(picture)) => Ok(picture),
-        Ok(None) => Err(corrupt("its decoder sees other dimensions than its header".to_owned())),
-        Err(ImageError::Unsupported(what)) => Err(Refusal::Unsupported { what: format!("this {format} ({what})") }),
-        Err(ImageError::IoError(_)) => Err(Refusal::Truncated { format, at: "its picture data ends early" }),
-        Err(error) => Err(corrupt(error.to_string())),
-    }
+    read.map_err(|_| Refusal::DecoderPanicked { format })?.map_err(|unread| match unread {
+        Unread::Ends => Refusal::Truncated { format, at: "its picture data ends early" },
+        Unread::Unsupported(what) => Refusal::Unsupported { what: format!("this {format} ({what})") },
+        Unread::OtherSides => corrupt("its decoder sees other dimensions than its header".to_owned()),
+        Unread::Corrupt(why) => corrupt(why),
+        Unread::Refused(refusal) => refusal,
+    })
 }
 
-fn read(bytes: &[u8], header: &Header, metadata: Metadata) -> ImageResult<Option<Picture>> {
+fn read(bytes: &[u8], header: &Header, metadata: Metadata) -> Result<Picture, Unread> {
     let mut limits = image::Limits::no_limits();
     limits.max_image_width = Some(header.width);
     limits.max_image_height = Some(header.height);
     limits.max_alloc = Some(most(header));
     match header.format {
-        Format::Jpeg => picture(JpegDecoder::new(Cursor::new(bytes))?, header, limits, metadata),
+        Format::Jpeg => {
+            let mut said = Said::read(bytes).map_err(Unread::Refused)?;
+            let pixels = codec::read(bytes, header, &said)?;
+            // A broken EXIF block says nothing about orientation, and the picture is fine without.
+            let orientation = said.exif.as_deref().and_then(Orientation::from_exif_chunk);
+            let exif = said.exif.take().filter(|_| metadata == Metadata::Keep);
+            Ok(upright(pixels, orientation.unwrap_or(Orientation::NoTransforms), said.icc, exif))
+        }
         Format::Png => picture(PngDecoder::with_limits(Cursor::new(bytes), limits.clone())?, header, limits, metadata),
         Format::WebP => picture(WebPDecoder::new(Cursor::new(bytes))?, header, limits, metadata),
     }
@@ -62,24 +94,29 @@ fn picture(
     header: &Header,
     limits: image::Limits,
     metadata: Metadata,
-) -> ImageResult<Option<Picture>> {
+) -> Result<Picture, Unread> {
     // `DynamicImage::from_decoder` allocates `total_bytes` without asking the limits.
     if decoder.dimensions() != (header.width, header.height) || decoder.total_bytes() > most(header) {
-        return Ok(None);
+        return Err(Unread::OtherSides);
     }
     decoder.set_limits(limits)?;
     let icc = decoder.icc_profile()?;
-    // A broken EXIF block says nothing about orientation, and the picture is fine without.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut exif = None;
-    if metadata == Metadata::Keep {
-        exif = decoder.exif_metadata()?;
-        // Turned below; a tag that cannot be read turns nothing here nor later.
-        exif.as_mut().and_then(|exif| Orientation::remove_from_exif_chunk(exif));
-    }
-    let mut pixels = DynamicImage::from_decoder(decoder)?;
+    let exif = if metadata == Metadata::Keep { decoder.exif_metadata()? } else { None };
+    Ok(upright(DynamicImage::from_decoder(decoder)?, orientation, icc, exif))
+}
+
+/// The picture as the viewer sees it, and EXIF data that says so.
+fn upright(
+    mut pixels: DynamicImage,
+    orientation: Orientation,
+    icc: Option<Vec<u8>>,
+    mut exif: Option<Vec<u8>>,
+) -> Picture {
     pixels.apply_orientation(orientation);
-    Ok(Some(Picture { pixels, icc, exif }))
+    // A tag that cannot be read turns nothing here nor later.
+    exif.as_mut().and_then(|exif| Orientation::remove_from_exif_chunk(exif));
+    Picture { pixels, icc, exif }
 }
 
 fn most(header: &Header) -> u64 {

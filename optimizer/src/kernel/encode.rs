@@ -5,11 +5,12 @@
 //! Lossy stays lossy and lossless stays lossless: a WebP is written lossless only from a lossless input and when no
 //! quality is asked for, since the pixels of a photo take ten times the bytes without loss.
 
-use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use bytes::Bytes;
+use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
 
 use super::decode::Picture;
-use super::{Format, Header, webp_file};
+use super::{Format, Header, codec, png_file, webp_file};
 use crate::plan::Quality;
 use crate::refusal::Refusal;
 
@@ -28,31 +29,42 @@ pub(super) fn fits(header: &Header, target: Format) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Writes `picture` as `target`.
+/// Writes `picture` as `target`, in pieces.
 pub(super) fn encode(
     picture: Picture,
     header: &Header,
     target: Format,
     quality: Option<Quality>,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<Bytes>, Refusal> {
     let Picture { pixels, icc, exif } = picture;
     let about = About { icc, exif };
-    let mut out = Vec::new();
-    match target {
+    let file = match target {
         Format::Jpeg => {
-            let quality = quality.or(header.quality).unwrap_or(Quality::DEFAULT).get();
-            write(JpegEncoder::new_with_quality(&mut out, quality), &without_alpha(pixels), about)?;
+            let pixels = without_alpha(pixels);
+            let icc = fitting(about.icc, &pixels);
+            codec::write(&pixels, jpeg_quality(header, quality), icc.as_deref(), about.exif.as_deref())?
         }
-        Format::Png => write(PngEncoder::new(&mut out), &pixels, about)?,
-        Format::WebP if !header.lossy && quality.is_none() => {
-            write(WebPEncoder::new_lossless(&mut out), &of_8_bits(pixels), about)?;
+        Format::Png => {
+            let icc = fitting(about.icc, &pixels);
+            return png_file::write(&pixels, icc, about.exif);
         }
+        Format::WebP if !header.lossy && quality.is_none() => lossless_webp(&of_8_bits(pixels), about)?,
         Format::WebP => {
             let own = header.quality.map_or(WEBP_QUALITY, |own| f32::from(own.get()).min(WEBP_QUALITY));
-            out = lossy_webp(pixels, about, quality.map_or(own, |quality| f32::from(quality.get())))?;
+            lossy_webp(pixels, about, quality.map_or(own, |quality| f32::from(quality.get())))?
         }
-    }
-    Ok(out)
+    };
+    Ok(vec![Bytes::from(file)])
+}
+
+/// The quality of a JPEG, if `asked` for one.
+pub(super) fn jpeg_quality(header: &Header, asked: Option<Quality>) -> Quality {
+    asked.or(header.quality).unwrap_or(Quality::DEFAULT)
+}
+
+/// Whether a WebP is written without loss, if `asked` for this quality.
+pub(super) fn stays_lossless(header: &Header, asked: Option<Quality>) -> bool {
+    !header.lossy && asked.is_none()
 }
 
 /// What is said about the pixels.
@@ -61,7 +73,9 @@ struct About {
     exif: Option<Vec<u8>>,
 }
 
-fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, about: About) -> Result<(), Refusal> {
+fn lossless_webp(pixels: &DynamicImage, about: About) -> Result<Vec<u8>, Refusal> {
+    let mut file = Vec::new();
+    let mut encoder = WebPEncoder::new_lossless(&mut file);
     if let Some(exif) = about.exif
         && encoder.set_exif_metadata(exif).is_err()
     {
@@ -72,7 +86,8 @@ fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, about: About) ->
     {
         return Err(Refusal::Internal { why: "its encoder takes no colour profile".to_owned() });
     }
-    pixels.write_with_encoder(encoder).map_err(|error| Refusal::Internal { why: error.to_string() })
+    pixels.write_with_encoder(encoder).map_err(|error| Refusal::Internal { why: error.to_string() })?;
+    Ok(file)
 }
 
 fn lossy_webp(pixels: DynamicImage, about: About, quality: f32) -> Result<Vec<u8>, Refusal> {

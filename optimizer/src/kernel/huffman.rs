@@ -9,6 +9,7 @@
 mod bits;
 
 pub(super) use self::bits::{Bits, Fault, Place, Table, WINDOW, WINDOWS, data_byte};
+use super::codec;
 use super::jpeg::{self, Component, Frame, Segments, corrupt, truncated};
 use crate::refusal::Refusal;
 
@@ -35,7 +36,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Refusal> {
                 let scan = Scan::parse(segment.body, frame)?;
                 let first = frame.components()[0];
                 let subsampled = frame.components().iter().any(|c| (c.across, c.down) != (first.across, first.down));
-                if !frame.progressive && scan.count < frame.components().len() && subsampled {
+                if !codec::SEPARATE_SCANS && !frame.progressive && scan.count < frame.components().len() && subsampled {
                     // Its decoder returns a black picture for these (zune-jpeg 0.5.15), without an error.
                     return Err(Refusal::Unsupported { what: "a baseline JPEG with separate scans".to_owned() });
                 }

@@ -4,7 +4,8 @@
 //! Entropy-coded data is not a segment: `huffman` reads it and tells where it ends.
 //! Source: ITU-T T.81, annex B.
 
-use super::Format;
+use super::stored::Coding;
+use super::{Format, codec};
 use crate::plan::Quality;
 use crate::refusal::Refusal;
 
@@ -102,6 +103,7 @@ pub(super) struct Component {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) progressive: bool,
+    pub(super) coding: Coding,
     pub(super) width: u32,
     pub(super) height: u32,
     components: [Component; 4],
@@ -119,6 +121,7 @@ impl Frame {
         let unsupported = |what: &str| Err(Refusal::Unsupported { what: format!("a JPEG with {what}") });
         match marker {
             0xc0..=0xc2 => {}
+            0xc9 | 0xca if codec::ARITHMETIC => {}
             0xc3 | 0xc7 => return unsupported("lossless coding"),
             0xc5 | 0xc6 => return unsupported("hierarchical coding"),
             _ => return unsupported("arithmetic coding"),
@@ -149,7 +152,13 @@ impl Frame {
             *component = Component { id: listed[0], across, down, quantiser: listed[2] };
         }
         let width = u32::from(u16::from_be_bytes([*w0, *w1]));
-        Ok(Self { progressive: marker == 0xc2, width, height, components, count })
+        let (progressive, coding) = match marker {
+            0xc2 => (true, Coding::Huffman),
+            0xc9 => (false, Coding::Arithmetic),
+            0xca => (true, Coding::Arithmetic),
+            _ => (false, Coding::Huffman),
+        };
+        Ok(Self { progressive, coding, width, height, components, count })
     }
 
     pub(super) fn components(&self) -> &[Component] {

@@ -25,6 +25,7 @@ mod fresh;
 mod ink;
 mod metadata;
 mod pieces;
+mod recoder;
 mod requantiser;
 mod scans;
 mod splicer;

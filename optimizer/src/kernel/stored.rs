@@ -16,8 +16,20 @@ pub struct Stored {
     pub one_scan: bool,
     /// Its samples are grey: one component.
     pub grey: bool,
-    /// Its samples are grey or YCbCr, in samplings that divide one another: a mark can be blended into coefficients.
+    /// Its samples are grey or YCbCr, in samplings that divide one another, and Huffman coded: a mark can be blended into
+    /// its coefficients.
     pub blends: bool,
+    /// How its coefficients are coded.
+    pub coding: Coding,
+}
+
+/// A way to code coefficients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// By Huffman codes, which are read, changed and written here.
+    Huffman,
+    /// Arithmetically, which only a decoder to pixels reads.
+    Arithmetic,
 }
 
 impl Stored {
@@ -36,7 +48,9 @@ impl Stored {
             coefficients: frame.blocks().iter().map(|(across, down)| u64::from(*across) * u64::from(*down) * 64).sum(),
             one_scan: !frame.progressive && in_order,
             grey: count == 1,
-            blends: count == 1 || (count == 3 && ycc && components.iter().all(divides)),
+            blends: frame.coding == Coding::Huffman
+                && (count == 1 || (count == 3 && ycc && components.iter().all(divides))),
+            coding: frame.coding,
         })
     }
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod chromium;
+mod codec;
 mod coefficients;
 mod condition;
 mod consul;

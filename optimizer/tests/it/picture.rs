@@ -20,8 +20,13 @@ pub(crate) fn changed(before: &DynamicImage, after: &DynamicImage) -> Option<[u3
     })
 }
 
+/// The photo as it is decoded for other formats.
+fn unmarked() -> DynamicImage {
+    decoded(&optimize(fixture::PHOTO, "opacity=0&format=png").unwrap())
+}
+
 /// Mean difference of all samples.
-fn distance(a: &DynamicImage, b: &DynamicImage) -> f64 {
+pub(crate) fn distance(a: &DynamicImage, b: &DynamicImage) -> f64 {
     let (a, b) = (a.to_rgb8(), b.to_rgb8());
     assert_eq!(a.dimensions(), b.dimensions());
     let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
@@ -32,7 +37,7 @@ fn distance(a: &DynamicImage, b: &DynamicImage) -> f64 {
 
 #[test]
 fn each_of_the_nine_positions_puts_the_whole_mark_within_its_margins_and_changes_nothing_else() {
-    let before = decoded(fixture::PHOTO);
+    let before = unmarked();
     for position in NINE {
         let query = format!("position={position}&format=png&opacity=1&margin=20px");
         let after = decoded(&optimize(fixture::PHOTO, &query).unwrap());
@@ -56,7 +61,7 @@ fn each_of_the_nine_positions_puts_the_whole_mark_within_its_margins_and_changes
 
 #[test]
 fn a_tiled_mark_reaches_every_part_of_the_picture() {
-    let before = decoded(fixture::PHOTO);
+    let before = unmarked();
     for query in ["position=tile&format=png", "position=tile&format=png&margin=0", "position=tile&format=png&rotate=45"]
     {
         let after = decoded(&optimize(fixture::PHOTO, query).unwrap());
@@ -70,7 +75,8 @@ fn a_tiled_mark_reaches_every_part_of_the_picture() {
 #[test]
 fn opacity_0_leaves_the_picture_alike() {
     let before = decoded(fixture::PHOTO);
-    assert_eq!(decoded(&optimize(fixture::PHOTO, "opacity=0&format=png").unwrap()), before);
+    // Decoders make chroma smooth in different ways: `codec` holds ours against djpeg.
+    assert!(distance(&decoded(&optimize(fixture::PHOTO, "opacity=0&format=png").unwrap()), &before) < 1.0);
     assert!(distance(&decoded(&optimize(fixture::PHOTO, "opacity=0").unwrap()), &before) < 1.5);
     let png = encoded(&detail(100, 80), ImageFormat::Png);
     assert_eq!(decoded(&optimize(&png, "opacity=0").unwrap()), decoded(&png));
@@ -84,7 +90,7 @@ fn a_mark_of_full_opacity_has_exactly_its_colour() {
 
 #[test]
 fn a_quarter_turn_turns_the_box_of_the_mark() {
-    let before = decoded(fixture::PHOTO);
+    let before = unmarked();
     let sides = |query: &str| {
         let after = decoded(&optimize(fixture::PHOTO, query).unwrap());
         let [left, top, right, bottom] = changed(&before, &after).unwrap();
@@ -98,7 +104,7 @@ fn a_quarter_turn_turns_the_box_of_the_mark() {
 
 #[test]
 fn a_text_that_would_not_fit_is_drawn_smaller_and_whole() {
-    let before = decoded(fixture::PHOTO);
+    let before = unmarked();
     let text = "x".repeat(256);
     for rotate in [0, 33, 90] {
         let query = format!("text={text}&size=1&format=png&opacity=1&margin=30px&rotate={rotate}");

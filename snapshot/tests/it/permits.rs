@@ -348,7 +348,7 @@ fn pools_are_freed_once_nobody_waits_or_leases() {
 
 #[test]
 fn a_hash_policy_walks_its_ring_past_full_endpoints() {
-    let policy = Policy::ConsistentHash { virtual_nodes: VirtualNodes::DEFAULT };
+    let policy = Policy::ConsistentHash { virtual_nodes: VirtualNodes::DEFAULT, bounded_load: None };
     let pool = queued(PoolParts { policy, ..parts(4, rules()) }, &permits(1, order()));
     let tried = Tried::default();
     let same_key = Wish { key: Some(KeyHash(7)), ..wish(&tried) };

@@ -43,14 +43,16 @@ pub(in crate::kernel) fn data_byte(data: &[u8], mut at: usize) -> (u8, usize) {
     }
 }
 
-/// Reads the bits of a scan, up to the next marker.
+/// Reads the bits of a scan, up to the next marker. A copy is another reader: a loop that keeps one for itself, instead of
+/// changing its caller's, has it in registers.
+#[derive(Clone, Copy)]
 pub(in crate::kernel) struct Bits<'a> {
     data: &'a [u8],
     /// The next byte to load.
     at: usize,
     /// The next bits, from the top. Below `held` of them are either zeros or what the next load puts there again.
     hold: u64,
-    /// How many bits of `hold` count.
+    /// How many bits of `hold` count, at most 63.
     held: u32,
     /// A marker or the end of the file is next.
     ended: bool,
@@ -86,28 +88,35 @@ impl<'a> Bits<'a> {
     /// Loads bits, so that there are 32 unless a marker is near.
     #[inline]
     pub(in crate::kernel) fn fill(&mut self) {
-        if self.held >= 32 || self.ended {
-            return;
+        if self.held < 32 {
+            self.refill();
         }
+    }
+
+    /// Loads bits, so that there are 56 unless a marker is near. Without asking whether they are needed: the answer is
+    /// hard to foresee, and a branch foreseen wrong costs more than a load.
+    #[inline]
+    pub(in crate::kernel) fn refill(&mut self) {
         if let Some(next) = self.data.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
             let next = u64::from_be_bytes(*next);
             // The classic test for a zero byte, on the complement.
             let any_ff = (!next).wrapping_sub(0x0101_0101_0101_0101) & next & 0x8080_8080_8080_8080;
             if any_ff == 0 {
-                let bytes = (63 - self.held) >> 3;
                 self.hold |= next >> self.held;
-                self.at += bytes as usize;
-                self.held += bytes * 8;
+                self.at += ((63 - self.held) >> 3) as usize;
+                self.held |= 0b11_1000;
                 return;
             }
         }
-        self.fill_bytewise();
+        *self = self.refilled_bytewise();
     }
 
+    // By value, so that the fast way needs no address.
     #[cold]
     #[inline(never)]
-    fn fill_bytewise(&mut self) {
-        while self.held <= 56 {
+    fn refilled_bytewise(mut self) -> Self {
+        // One more byte would leave no room for the shift above.
+        while self.held < 56 && !self.ended {
             let (byte, used) = match self.rest() {
                 [0xff, 0x00, ..] => (0xff, 2),
                 // A fill byte before a marker.
@@ -117,7 +126,7 @@ impl<'a> Bits<'a> {
                 }
                 [0xff, ..] | [] => {
                     self.ended = true;
-                    return;
+                    break;
                 }
                 [byte, ..] => (*byte, 1),
             };
@@ -125,12 +134,19 @@ impl<'a> Bits<'a> {
             self.hold |= u64::from(byte) << (56 - self.held);
             self.held += 8;
         }
+        self
     }
 
     /// The next twelve bits, as far as they are loaded.
     #[inline]
     pub(in crate::kernel) fn window(&self) -> usize {
         (self.hold >> (64 - WINDOW)) as usize & (WINDOWS - 1)
+    }
+
+    /// How many bits are loaded.
+    #[inline]
+    pub(in crate::kernel) fn held(&self) -> u32 {
+        self.held
     }
 
     /// Passes over `count` bits that are loaded, at most 63.

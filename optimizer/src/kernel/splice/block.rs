@@ -50,23 +50,23 @@ impl Block {
 pub(super) struct Dc {
     table: Table,
     pub(super) codes: Codes,
-    /// By window: the difference and how many bits it takes, 0 for more than a window.
-    differences: Box<[(i16, u8)]>,
+    /// By window: the difference, above four bits of how many bits it takes; 0 for more than a window.
+    differences: Box<[u16; WINDOWS]>,
 }
 
 impl Dc {
     pub(super) fn new(table: Table) -> Self {
-        let difference = |window: u32| {
+        let mut differences = Box::new([0; WINDOWS]);
+        for (entry, window) in differences.iter_mut().zip(0_u32..) {
             let (size, length) = table.look_up(window as usize);
             let bits = length + u32::from(size);
-            if length == 0 || bits > WINDOW {
-                return (0, 0);
+            if length > 0 && bits <= WINDOW {
+                let raw = (window >> (WINDOW - bits)) & ((1 << size) - 1);
+                // A difference of at most eleven bits and a sign.
+                let difference = i16::try_from(signed(raw, size)).unwrap_or(0);
+                *entry = (difference << 4).cast_unsigned() | u16::try_from(bits).unwrap_or(0);
             }
-            let raw = (window >> (WINDOW - bits)) & ((1 << size) - 1);
-            // A size of at most eleven bits.
-            (i16::try_from(signed(raw, size)).unwrap_or(0), u8::try_from(bits).unwrap_or(0))
-        };
-        let differences = (0..1 << WINDOW).map(difference).collect();
+        }
         Self { codes: Codes::of(&table), table, differences }
     }
 
@@ -74,15 +74,25 @@ impl Dc {
     #[inline]
     pub(super) fn read(&self, bits: &mut Bits<'_>) -> Result<i32, Fault> {
         bits.fill();
-        if let Some((difference, length @ 1..)) = self.differences.get(bits.window()) {
-            bits.drop_bits(u32::from(*length))?;
-            return Ok(i32::from(*difference));
+        let entry = self.differences.get(bits.window()).copied().unwrap_or(0);
+        if entry != 0 {
+            bits.drop_bits(u32::from(entry & 15))?;
+            return Ok(i32::from(entry.cast_signed() >> 4));
         }
-        let size = self.table.read(bits)?;
+        let (rest, difference) = self.read_long(*bits)?;
+        *bits = rest;
+        Ok(difference)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_long<'a>(&self, mut bits: Bits<'a>) -> Result<(Bits<'a>, i32), Fault> {
+        let size = self.table.read(&mut bits)?;
         if size > 15 {
             return Err(Fault::Broken("a DC difference is too long"));
         }
-        Ok(signed(bits.take(u32::from(size))?, size))
+        let difference = signed(bits.take(u32::from(size))?, size);
+        Ok((bits, difference))
     }
 }
 
@@ -91,13 +101,17 @@ pub(super) struct Ac {
     table: Table,
     pub(super) codes: Codes,
     /// By window: as many symbols as start and have their codes in it, 0 for none.
-    steps: Box<[u16]>,
+    steps: Box<[u16; WINDOWS]>,
 }
 
 impl Ac {
     pub(super) fn new(table: Table) -> Self {
-        let steps = (0..WINDOWS).map(|window| steps(&table, window)).collect();
-        Self { codes: Codes::of(&table), table, steps }
+        Self { codes: Codes::of(&table), steps: steps(&table), table }
+    }
+
+    /// The table alone.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
     }
 
     /// The table with values. Cost: 10 us.
@@ -135,23 +149,32 @@ impl<'a> Values<'a> {
     }
 }
 
-fn steps(table: &Table, window: usize) -> u16 {
-    let (mut used, mut on, mut ends) = (0, 0, 0);
-    while used < WINDOW {
-        let (symbol, length) = table.look_up((window << used) & (WINDOWS - 1));
-        if length == 0 || used + length > WINDOW {
-            break;
+/// The steps of each window. What follows a symbol in it was found before, for windows of fewer bits.
+fn steps(table: &Table) -> Box<[u16; WINDOWS]> {
+    // For windows of `bits` bits from index `2^bits` on.
+    let mut all = vec![0_u16; 2 * WINDOWS];
+    for bits in 1..=WINDOW {
+        for window in 0..1_usize << bits {
+            let (symbol, length) = table.look_up(window << (WINDOW - bits));
+            if length == 0 || length > bits {
+                continue;
+            }
+            let (run, size) = (u16::from(symbol >> 4), u32::from(symbol & 15));
+            // At most 27 bits and 12 * 16 coefficients in all, so that the parts of a sum do not run into one another.
+            let used = length + size;
+            let own = u16::try_from(used).unwrap_or(0);
+            all[(1 << bits) | window] = if size == 0 && run < 15 {
+                own | STEP_ENDS
+            } else {
+                let own = own | (run + 1) << STEP_ON;
+                let left = bits.saturating_sub(used);
+                own + all[(1 << left) | (window & ((1 << left) - 1))]
+            };
         }
-        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        used += length + size;
-        if size == 0 && run < 15 {
-            ends = STEP_ENDS;
-            break;
-        }
-        on += run + 1;
     }
-    // At most 27 bits and 12 * 16 coefficients.
-    u16::try_from(used | u32::from(ends) | on << STEP_ON).unwrap_or(0)
+    let mut steps = Box::new([0; WINDOWS]);
+    steps.copy_from_slice(&all[WINDOWS..]);
+    steps
 }
 
 /// The number that `size` bits stand for.
@@ -174,27 +197,41 @@ pub(super) fn sized(value: i32) -> (u32, u32) {
 /// Passes over a block and gives back its DC difference.
 #[inline]
 pub(super) fn skip(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac) -> Result<i32, Fault> {
+    bits.refill();
     let difference = dc.read(bits)?;
     let mut at = 1;
-    while at < 64 {
-        bits.fill();
-        let step = ac.steps.get(bits.window()).copied().unwrap_or(0);
-        let next = at + u32::from(step >> STEP_ON);
-        if step != 0 && next < 64 {
-            bits.drop_bits(u32::from(step & STEP_BITS))?;
-            if step & STEP_ENDS != 0 {
+    loop {
+        // Two steps a load. The second may have too few bits for what it stands for, but has enough for its code.
+        for _ in 0..2 {
+            let step = ac.steps.get(bits.window()).copied().unwrap_or(0);
+            let used = u32::from(step & STEP_BITS);
+            let next = at + u32::from(step >> STEP_ON);
+            if step == 0 || next > 63 || used > bits.held() {
+                // A long code, or the last coefficient, after which the next block begins without an end code.
+                (*bits, at) = skip_one(*bits, ac, at)?;
+                if at > 63 {
+                    return Ok(difference);
+                }
                 break;
             }
-            at = next;
-        } else {
-            // A long code, or the last coefficient, after which the next block begins without an end code.
-            let symbol = ac.table.read(bits)?;
-            let Some(next) = after(symbol, at)? else { break };
-            bits.take(u32::from(symbol & 15))?;
+            bits.drop_bits(used)?;
+            if step & STEP_ENDS != 0 {
+                return Ok(difference);
+            }
             at = next;
         }
+        bits.refill();
     }
-    Ok(difference)
+}
+
+/// Passes over one symbol; gives the index after it, 64 at the end of the block.
+#[cold]
+#[inline(never)]
+fn skip_one<'a>(mut bits: Bits<'a>, ac: &Ac, at: u32) -> Result<(Bits<'a>, u32), Fault> {
+    let symbol = ac.table.read(&mut bits)?;
+    let Some(next) = after(symbol, at)? else { return Ok((bits, 64)) };
+    bits.take(u32::from(symbol & 15))?;
+    Ok((bits, next))
 }
 
 /// The index after what `symbol` stands for, `None` at the end of the block.
@@ -280,33 +317,6 @@ pub(super) fn write(
         to.put(code, length);
     }
     Ok(())
-}
-
-/// Writes with other tables what is read, bit for bit the same coefficients, and gives back the DC difference.
-pub(super) fn recode(
-    bits: &mut Bits<'_>,
-    dc: &Dc,
-    ac: &Ac,
-    to: &mut Writer,
-    (new_dc, new_ac): (&Codes, &Codes),
-) -> Result<i32, Stop> {
-    let difference = dc.read(bits)?;
-    let (size, raw) = sized(difference);
-    let (code, length) = new_dc.get(u8::try_from(size).map_err(|_| Missing)?)?;
-    to.put(code << size | raw, length + size);
-    let mut at = 1;
-    while at < 64 {
-        let symbol = ac.table.read(bits)?;
-        let next = after(symbol, at)?;
-        // Other symbols without extra bits end the block too, for every decoder.
-        let symbol = if next.is_none() { END } else { symbol };
-        let size = u32::from(symbol & 15);
-        let (code, length) = new_ac.get(symbol)?;
-        to.put(code << size | bits.take(size)?, length + size);
-        let Some(next) = next else { break };
-        at = next;
-    }
-    Ok(difference)
 }
 
 /// Why a file is not done this way.

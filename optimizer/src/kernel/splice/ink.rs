@@ -98,7 +98,7 @@ impl Seen {
 
 /// The sums over the pixels of each of 64 samples. What is beyond the window is like its last row and column: there the
 /// picture goes on as it ends, and so does the mark, since a step would cost bits.
-fn summed(pixels: &mut [[u16; 16]; 16], window: Window, (wide, high): (usize, usize)) -> [u32; 64] {
+fn summed<const N: usize>(pixels: &mut [[u16; N]; N], window: Window, (wide, high): (usize, usize)) -> [u32; 64] {
     for line in &mut pixels[..window.height] {
         let last = line[window.width - 1];
         line[window.width..].fill(last);
@@ -106,7 +106,7 @@ fn summed(pixels: &mut [[u16; 16]; 16], window: Window, (wide, high): (usize, us
     let last = pixels[window.height - 1];
     pixels[window.height..].fill(last);
     let mut sums = [0; 64];
-    for (y, line) in pixels[..8 * high].iter().enumerate() {
+    for (y, line) in pixels.iter().take(8 * high).enumerate() {
         for (sum, pixels) in sums.as_chunks_mut::<8>().0[y / high].iter_mut().zip(line.chunks_exact(wide)) {
             *sum += pixels.iter().copied().map(u32::from).sum::<u32>();
         }
@@ -250,22 +250,31 @@ impl Ink {
         // At least one row and one column, for blocks that are wholly beyond the edge.
         let (x, y) = (x.min(width - 1), y.min(height - 1));
         let window = Window { x, y, width: (8 * wide).min(width - x), height: (8 * high).min(height - y) };
-        let mut alpha = self.gathered(window, |stamp, at| u16::from(stamp.alpha[at]))?;
-        let mut covers = Covers { alpha: summed(&mut alpha, window, (wide, high)), ink: [0; 64] };
+        // As large as need be: most blocks are of samples that stand for two pixels at most.
+        if wide <= 2 && high <= 2 {
+            self.within::<16>(window, (wide, high), number)
+        } else {
+            self.within::<32>(window, (wide, high), number)
+        }
+    }
+
+    /// What is under each sample, of which a block of the component is at most `N` pixels wide and high.
+    fn within<const N: usize>(&self, window: Window, factors: (usize, usize), number: usize) -> Option<Covers> {
+        let mut alpha = self.gathered::<N>(window, |stamp, at| u16::from(stamp.alpha[at]))?;
+        let mut covers = Covers { alpha: summed(&mut alpha, window, factors), ink: [0; 64] };
         if let Some(colours) = &self.on.stamp.colours {
             let sample = |at: usize| u16::from(component(Color(colours[at]), number));
             // Nothing of it is left of black.
-            let ink = self.gathered(window, |stamp, at| u16::from(stamp.alpha[at]) * sample(at));
-            let mut ink = ink.unwrap_or([[0; 16]; 16]);
-            covers.ink = summed(&mut ink, window, (wide, high));
+            let ink = self.gathered::<N>(window, |stamp, at| u16::from(stamp.alpha[at]) * sample(at));
+            covers.ink = summed(&mut ink.unwrap_or([[0; N]; N]), window, factors);
         }
         Some(covers)
     }
 
-    /// A number for each pixel of a window of at most 16 by 16, 0 where there is no stamp. `None` when no part is there.
+    /// A number for each pixel of a window of at most `N` by `N`, 0 where there is no stamp. `None` when no part is there.
     #[inline]
-    fn gathered(&self, window: Window, number: impl Fn(&Stamp, usize) -> u16) -> Option<[[u16; 16]; 16]> {
-        let mut gathered = [[0; 16]; 16];
+    fn gathered<const N: usize>(&self, window: Window, number: impl Fn(&Stamp, usize) -> u16) -> Option<[[u16; N]; N]> {
+        let mut gathered = [[0; N]; N];
         let mut any = 0;
         self.look_up(window, |part| {
             for (line, y) in gathered[part.y..part.y + part.height].iter_mut().zip(0..) {

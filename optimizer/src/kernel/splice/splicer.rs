@@ -122,13 +122,15 @@ impl Pen for Splicer<'_> {
 
     #[inline]
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
+        let mut own = *bits;
         for _ in 0..units {
             for (coding, dc) in codings.iter().zip(dc.iter_mut()) {
                 for _ in 0..coding.blocks {
-                    *dc = dc.wrapping_add(block::skip(bits, coding.dc, coding.ac)?);
+                    *dc = dc.wrapping_add(block::skip(&mut own, coding.dc, coding.ac)?);
                 }
             }
         }
+        *bits = own;
         Ok(())
     }
 

@@ -8,9 +8,12 @@ use super::block::{self, Ac, Block, Dc, Stop};
 use super::codes::{Codes, all_ac, all_dc};
 use super::drive::{Coding, Pen};
 use super::file::Sequential;
+use super::recoder::Recoder;
 use super::writer::Writer;
 use crate::kernel::huffman::{Bits, Fault, Place, Table};
 use crate::kernel::jpeg;
+
+const NO_TABLE: Fault = Fault::Broken("a scan uses a table that is not there");
 
 /// A completed table, and the body of the DHT segment that says so.
 struct Completed {
@@ -33,6 +36,8 @@ pub(super) struct Transcoder<'a> {
     file: &'a Sequential<'a>,
     tables_dc: [Option<Completed>; 4],
     tables_ac: [Option<Completed>; 4],
+    /// By the number of the AC table.
+    recoders: [Option<Recoder<'a>>; 4],
     writer: Writer,
     dc: [i32; 3],
 }
@@ -48,7 +53,13 @@ impl<'a> Transcoder<'a> {
             Completed::of(&own.codes, all_ac(), 1, number)
         };
         let writer = Writer::with_capacity(file.data.len() + file.data.len() / 16 + 4096);
-        Self { file, tables_dc: std::array::from_fn(dc), tables_ac: std::array::from_fn(ac), writer, dc: [0; 3] }
+        let tables_ac = std::array::from_fn(ac);
+        let recoder = |number: usize| {
+            let codes = tables_ac.get(number)?.as_ref()?.codes.clone();
+            Some(Recoder::new(file.ac.get(number)?.as_ref()?, codes))
+        };
+        let recoders = std::array::from_fn(recoder);
+        Self { file, tables_dc: std::array::from_fn(dc), tables_ac, recoders, writer, dc: [0; 3] }
     }
 
     /// The DHT segment of the new tables.
@@ -73,7 +84,7 @@ impl<'a> Transcoder<'a> {
             let ac = self.tables_ac.get(part.ac)?.as_ref()?;
             Some((&dc.codes, &ac.codes))
         });
-        codes.ok_or(Fault::Broken("a scan uses a table that is not there"))
+        codes.ok_or(NO_TABLE)
     }
 }
 
@@ -86,17 +97,23 @@ impl Pen for Transcoder<'_> {
 
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
         let mut writer = std::mem::take(&mut self.writer);
-        let mut codes = Vec::with_capacity(3);
+        let mut coders = Vec::with_capacity(3);
         for coding in codings {
-            codes.push(self.codes(coding.part)?);
+            let recoder = self.file.parts.get(coding.part).and_then(|part| self.recoders.get(part.ac)?.as_ref());
+            coders.push((self.codes(coding.part)?.0, recoder.ok_or(NO_TABLE)?));
         }
+        let mut own = *bits;
         for _ in 0..units {
-            for ((coding, codes), dc) in codings.iter().zip(&codes).zip(dc.iter_mut()) {
+            for ((coding, (codes, recoder)), dc) in codings.iter().zip(&coders).zip(dc.iter_mut()) {
                 for _ in 0..coding.blocks {
-                    *dc = dc.wrapping_add(block::recode(bits, coding.dc, coding.ac, &mut writer, *codes)?);
+                    let difference = coding.dc.read(&mut own)?;
+                    block::put_dc(&mut writer, codes, difference)?;
+                    recoder.block(&mut own, &mut writer)?;
+                    *dc = dc.wrapping_add(difference);
                 }
             }
         }
+        *bits = own;
         self.writer = writer;
         Ok(())
     }
