@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use weir_snapshot::Snapshot;
 
 use crate::admin::Admin;
@@ -15,7 +15,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Installs the recorder that all metrics of the process go to.
 pub(crate) fn install() -> PrometheusHandle {
-    let builder = match PrometheusBuilder::new().set_buckets(&weir_proxy::SECONDS) {
+    let ratios = Matcher::Full(weir_proxy::RATIO_METRIC.to_owned());
+    let builder = PrometheusBuilder::new().set_buckets(&weir_proxy::SECONDS);
+    let builder = match builder.and_then(|builder| builder.set_buckets_for_metric(ratios, &weir_proxy::RATIOS)) {
         Ok(builder) => builder,
         // Only an empty list is refused.
         Err(_) => PrometheusBuilder::new(),

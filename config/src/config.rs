@@ -1,11 +1,13 @@
 //! What a configuration says, typed: every value is legal and every reference resolved.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use weir_balance::{Policy, Weight};
-use weir_snapshot::{Bytes, HealthRules, ListenerSettings, Millis, RouteSettings, TrustedProxies, WhenAllEjected};
+use weir_snapshot::{
+    Bytes, HealthRules, ListenerSettings, Millis, QueueRules, RouteSettings, TrustedProxies, WhenAllEjected,
+};
 
 /// A whole configuration. Lists are in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +112,9 @@ pub struct Service {
     pub health: HealthRules,
     /// What happens when none is healthy.
     pub when_all_ejected: WhenAllEjected,
+    /// How exchanges wait for an endpoint to have room; `None` lets every endpoint have as many as come. What the queue
+    /// is told of an exchange is in each route's [`RouteSettings::queueing`].
+    pub queue: Option<QueueRules>,
 }
 
 /// One address that serves.
@@ -123,6 +128,8 @@ pub struct Endpoint {
     pub drain: bool,
     /// Whether it is picked only when no other admits.
     pub backup: bool,
+    /// Exchanges that it serves at once, if it is not [`QueueRules::capacity`]; only where there is a queue.
+    pub capacity: Option<NonZeroU32>,
 }
 
 /// Something that knows endpoints.
@@ -238,6 +245,8 @@ pub struct Dns {
     pub weight: Weight,
     /// Whether the endpoints get no new exchanges.
     pub drain: bool,
+    /// Exchanges that each of them serves at once, as [`Endpoint::capacity`].
+    pub capacity: Option<NonZeroU32>,
 }
 
 /// What is looked up for a name.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use weir_balance::{VirtualNodes, Weight};
-use weir_snapshot::{Bytes, Millis};
+use weir_snapshot::{Bytes, Millis, WorkFrom};
 
 /// `server.threads`: one per core. A thread more has no core to run on, a thread less leaves one idle.
 pub const THREADS: usize = 0;
@@ -101,3 +101,30 @@ pub const FAILURES: u16 = 3;
 pub const WINDOW: Millis = Millis::from_secs(30);
 /// `service.health.successes`: an endpoint that answers is worth trying; if it is not, it is soon out again.
 pub const SUCCESSES: u16 = 1;
+
+/// `route.priority`: nobody stands back.
+pub const PRIORITY: u8 = 0;
+/// `service.work`: nothing is looked into that was not asked for.
+pub const WORK: WorkFrom = WorkFrom::Nothing;
+/// `service.queue.max`: what waits is held in memory, so that there is an end; at 200 exchanges a second 5 s of them.
+pub const QUEUE_MAX: usize = 1024;
+/// `service.queue.timeout`: HAProxy's common setting; who has waited for 5 s has mostly left, and who has not is better
+/// told when to come back.
+pub const QUEUE_TIMEOUT: Millis = Millis::from_secs(5);
+/// `service.queue.ageing`: between 10 and 20 the simulated tail is best (`docs/benchmarks.md`).
+pub const AGEING: u16 = 15;
+/// `service.queue.believed`: as long as `timeout`, beyond which nobody waits anyway.
+pub const BELIEVED: Millis = Millis::from_secs(5);
+/// `service.queue.extra`: takes away what strict permits cost small ones at low load, and costs little at high load
+/// (`docs/benchmarks.md`).
+pub const EXTRA: u32 = 1;
+/// `service.queue.small`: twice an ordinary photo. A person does not notice that much.
+pub const SMALL: Millis = Millis::new(100);
+/// `service.queue.priority_step`: a batch waits a second longer than what came with it, and no more.
+pub const PRIORITY_STEP: Millis = Millis::from_secs(1);
+/// `service.queue.slack`: a page of a few photos at once is no greed; a hundred are.
+pub const SLACK: Millis = Millis::new(200);
+/// `service.queue.adaptive`: a capacity that was written down is meant.
+pub const ADAPTIVE: bool = false;
+/// The least work that an exchange counts as, what a queue without predictions charges; no endpoint answers faster.
+pub const LEAST_WORK: Millis = Millis::new(1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use divan::{Bencher, black_box};
 use weir_config::Config;
 use weir_discovery::{Found, Lives, assemble};
-use weir_snapshot::Moment;
+use weir_snapshot::Clock;
 
 fn main() {
     divan::main();
@@ -30,13 +30,13 @@ fn found(from: u32, count: u32) -> Arc<[Found]> {
 /// One of so many endpoints leaves and another one comes, over and over.
 fn update(bencher: Bencher<'_, '_>, policy: &str, count: u32) {
     let config = config(policy);
-    let mut lives = Lives::new();
+    let (mut lives, clock) = (Lives::new(), Clock::start());
     // The snapshot before is held, as the publisher holds it.
-    let mut last = assemble(&config, &[found(0, count)], &mut lives, Moment::default());
+    let mut last = assemble(&config, &[found(0, count)], &mut lives, clock);
     let mut from = 0;
     bencher.bench_local(|| {
         from = 1 - from;
-        last = assemble(&config, &[found(from, count)], &mut lives, Moment::default());
+        last = assemble(&config, &[found(from, count)], &mut lives, clock);
         black_box(last.is_ok())
     });
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use weir_balance::EndpointsError;
 use weir_config::{Config, Endpoint, Service};
-use weir_snapshot::{Member, Moment, Pool, PoolParts, Route, RouteTable, Snapshot, Tier};
+use weir_snapshot::{Clock, Member, Pool, PoolParts, Route, RouteTable, Snapshot, Tier};
 
 use crate::lives::Lasting;
 use crate::{Found, Lives};
@@ -45,7 +45,7 @@ pub fn assemble(
     config: &Config,
     found: &[Arc<[Found]>],
     lives: &mut Lives,
-    now: Moment,
+    clock: Clock,
 ) -> Result<Snapshot, AssembleError> {
     lives.forget_unused(&config.services);
     let none: Arc<[Found]> = Arc::default();
@@ -53,7 +53,7 @@ pub fn assemble(
         .services
         .iter()
         .enumerate()
-        .map(|(index, service)| pool(service, found.get(index).unwrap_or(&none), lives, now))
+        .map(|(index, service)| pool(service, found.get(index).unwrap_or(&none), lives, clock))
         .collect::<Result<_, _>>()?;
     let by_service: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (&**pool.service(), pool)).collect();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -85,17 +85,18 @@ pub(crate) fn found(endpoint: &Endpoint) -> Found {
         address: endpoint.address,
         weight: endpoint.weight,
         tier: if endpoint.backup { Tier::BACKUP } else { Tier::PRIMARY },
-        capacity: None,
+        capacity: endpoint.capacity,
         drained: endpoint.drain,
     }
 }
 
-fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, now: Moment) -> Result<Arc<Pool>, AssembleError> {
+fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, clock: Clock) -> Result<Arc<Pool>, AssembleError> {
     let (lives, generation) = lives.service(&service.name);
     if let Some(unchanged) = lives.unchanged(service, found) {
         return Ok(unchanged);
     }
     lives.begin();
+    let now = clock.now();
     let member = |found: &Found| {
         let Lasting { label, generation, live } = lives.endpoint(found.address, &service.health, now, generation);
         let Found { address, weight, tier, capacity, drained } = *found;
@@ -110,7 +111,11 @@ fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, now: Moment)
         when_all_ejected: service.when_all_ejected,
         turn: Arc::clone(&lives.turn),
     };
-    let built = Pool::new(parts).map(Arc::new);
+    let built = match service.queue {
+        Some(rules) => Pool::queued(parts, lives.permits(rules, clock)),
+        None => Pool::new(parts),
+    }
+    .map(Arc::new);
     let pool = built.map_err(|source| AssembleError::Endpoints { service: service.name.clone(), source })?;
     lives.built(service, found, &pool);
     Ok(pool)

@@ -138,7 +138,7 @@ impl Discovery {
         memberships.found = memberships.all.iter().map(Membership::endpoints).collect();
         let kept = std::mem::take(&mut memberships.changed);
         let mut lives = Lives::new();
-        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock.now())?);
+        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock)?);
         let report = watch::Sender::new(Arc::new(memberships.report()));
         let discovery = Self { config, clock, publisher, lives, memberships, sources, cache, report };
         discovery.keep(&kept);
@@ -184,11 +184,11 @@ impl Discovery {
 
     async fn publish(&mut self) {
         let changed = self.memberships.settle();
-        let (config, found, now) = (Arc::clone(&self.config), self.memberships.found.clone(), self.clock.now());
+        let (config, found, clock) = (Arc::clone(&self.config), self.memberships.found.clone(), self.clock);
         let mut lives = std::mem::take(&mut self.lives);
         let size: usize = changed.iter().filter_map(|&service| Some(found.get(service)?.len())).sum();
         let build = move || {
-            let assembled = assemble(&config, &found, &mut lives, now);
+            let assembled = assemble(&config, &found, &mut lives, clock);
             (assembled, lives)
         };
         let built = if size < LARGE { Ok(build()) } else { tokio::task::spawn_blocking(build).await };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use weir_config::Service;
-use weir_snapshot::{Budget, HealthRules, Live, Millis, Moment, Pool};
+use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules};
 
 use crate::Found;
 
@@ -37,6 +37,8 @@ pub(crate) struct ServiceLives {
     endpoints: HashMap<SocketAddr, Known>,
     pub(crate) turn: Arc<AtomicU64>,
     last: Option<Built>,
+    /// Of its queue, with their rules.
+    permits: Option<(QueueRules, Arc<Permits>)>,
 }
 
 #[derive(Debug)]
@@ -116,6 +118,16 @@ impl ServiceLives {
 
     pub(crate) fn built(&mut self, service: &Service, found: &Arc<[Found]>, pool: &Arc<Pool>) {
         self.last = Some(Built { service: service.clone(), found: Arc::clone(found), pool: Arc::clone(pool) });
+    }
+
+    /// The permits of its queue, and those who wait for them, under these rules.
+    pub(crate) fn permits(&mut self, rules: QueueRules, clock: Clock) -> Arc<Permits> {
+        let (known, permits) = self.permits.get_or_insert_with(|| (rules, Arc::new(Permits::new(rules, clock))));
+        if *known != rules {
+            *known = rules;
+            permits.change(rules);
+        }
+        Arc::clone(permits)
     }
 
     /// The endpoint at this address. One that joins a fleet waits for its first probe, if there are probes; the first

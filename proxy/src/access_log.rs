@@ -110,6 +110,7 @@ pub(crate) fn line(head: Option<&Head>, record: &Record, traffic: Traffic, total
         "bytes_out": traffic.bytes_out,
         "first_byte_ms": record.first_byte.map(millis),
         "connect_ms": record.connect.map(millis),
+        "queue_ms": record.queued.map(millis),
         "total_ms": millis(total),
     })
     .to_string();

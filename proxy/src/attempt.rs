@@ -10,7 +10,6 @@ use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::ErrorType;
 use pingora_http::{RequestHeader, ResponseHeader};
-use weir_balance::Slot;
 use weir_snapshot::Lease;
 
 use crate::downstream::Downstream;
@@ -22,6 +21,7 @@ use crate::pump::{Event, Late, Limits, Pump, Upload};
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::retry::Failure;
+use crate::seek::{Next, Visited, busy_span};
 use crate::timer::Timer;
 use crate::wire::{Handle, Wire};
 
@@ -45,10 +45,12 @@ pub(crate) enum Tried {
 pub(crate) struct Attempt<'a> {
     pub(crate) plan: &'a Plan<'a>,
     pub(crate) lease: &'a Lease,
+    /// Whether the exchange waited in the queue for it.
+    pub(crate) waited: bool,
     /// The endpoints tried so far, this one included.
-    pub(crate) tried: &'a [Slot],
+    pub(crate) visited: &'a Visited,
     /// Where the endpoint of the next try goes.
-    pub(crate) next: &'a mut Option<Lease>,
+    pub(crate) next: &'a mut Option<Next>,
     pub(crate) timer: &'a mut Timer,
     pub(crate) down: &'a mut Downstream,
     pub(crate) record: &'a mut Record,
@@ -138,10 +140,10 @@ impl Attempt<'_> {
         self.record.tried(self.lease, outcome);
     }
 
-    /// The exchange's whole time passed while this endpoint was waited for. If none was tried before it, it had all of
-    /// that time; one that was tried later may have had a moment only.
+    /// The exchange's whole time passed while this endpoint was waited for. If none was tried before it, and nothing was
+    /// spent in a queue, it had all of that time; one that was tried later may have had a moment only.
     fn blame_for_all_the_time(&self) {
-        if self.tried.len() == 1 {
+        if self.record.tries == 1 && !self.waited {
             self.plan.blame(self.lease);
         }
     }
@@ -149,13 +151,15 @@ impl Attempt<'_> {
     /// Notes a failure, blames, and decides whether to go on: in this order, since an ejection may be what makes all
     /// endpoints of the pool ejected, and the next one to be had.
     fn failed(&mut self, failure: Failure, blame: bool, replayable: bool) -> Tried {
-        let Self { plan, lease, tried, .. } = *self;
+        let Self { plan, lease, visited, .. } = *self;
         self.note(failure.label());
         if blame {
             plan.blame(lease);
         }
+        // It never worked on it.
+        plan.settle(lease, None, Duration::ZERO, self.waited);
         let facts = plan.facts(self.record.tries, self.down.is_answered(), replayable);
-        plan.goes_on(failure, facts, tried, self.next);
+        plan.goes_on(failure, facts, (lease, visited), self.next);
         Tried::Failed(failure)
     }
 
@@ -200,7 +204,7 @@ impl Attempt<'_> {
     /// Sends the request over a connection and passes the answer on.
     async fn converse(&mut self, connection: Connection, origin: Origin) -> Conversation {
         use Conversation::Ended;
-        let Self { plan, lease, tried, .. } = *self;
+        let Self { plan, lease, visited, .. } = *self;
         let (sending, upload) = self.upload();
         let head = request_head(plan.head, &plan.client, plan.id, &lease.member().label, sending);
         let Connection { stream, wire } = connection;
@@ -223,6 +227,7 @@ impl Attempt<'_> {
             Verdict::Failed(failure) => Some(*failure),
             Verdict::Stopped(_) => None,
         };
+        tell_queue(plan, lease, &verdict, plan.core.clock.now().since(sent_at), self.waited);
         let replayable = !pump.consumed();
         if let Some(failure) = failure {
             if plan.blames(failure) && !stale {
@@ -234,7 +239,7 @@ impl Attempt<'_> {
                 lease.answered(now, now.since(sent_at));
             }
             let facts = plan.facts(self.record.tries, pump.down.is_answered(), replayable);
-            let goes_on = plan.goes_on(failure, facts, tried, self.next);
+            let goes_on = plan.goes_on(failure, facts, (lease, visited), self.next);
             if goes_on || matches!(verdict, Verdict::Failed(_)) {
                 drop(pump);
                 self.note(failure.label());
@@ -290,6 +295,20 @@ impl Attempt<'_> {
         let (pieces, held) = (plan.held.pieces(), plan.held.len());
         let max = plan.route.settings.max_body.get();
         (sending, Upload { pieces, streams: plan.streams, sending, max, held, taken: held })
+    }
+}
+
+/// Tells the queue of the service, if it has one, what the endpoint made of the exchange.
+fn tell_queue(plan: &Plan<'_>, lease: &Lease, verdict: &Verdict, taken: Duration, waited: bool) {
+    match verdict {
+        Verdict::Answer { head, busy: true, .. } => {
+            if plan.route.settings.queueing.adaptive {
+                lease.busy(plan.core.clock.now(), busy_span(&head.headers));
+            }
+            plan.settle(lease, None, Duration::ZERO, waited);
+        }
+        Verdict::Answer { head, status, .. } => plan.settle(lease, Some((*status, &head.headers)), taken, waited),
+        Verdict::Failed(_) | Verdict::Stopped(_) => plan.settle(lease, None, taken, waited),
     }
 }
 

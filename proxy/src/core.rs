@@ -12,6 +12,7 @@ use crate::body::Budget;
 use crate::head::{Head, Kind};
 use crate::idle::Idle;
 use crate::observe::Observe;
+use crate::work::Works;
 
 /// Shared by all connections of a proxy.
 pub(crate) struct Core {
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) request_ids: RequestIds,
     pub(crate) observe: Observe,
+    pub(crate) works: Works,
     pub(crate) access_log: Option<AccessLog>,
     /// Answers say `Connection: close` from now on.
     pub(crate) draining: CancellationToken,

@@ -4,16 +4,17 @@
 //! of the client's connection. The snapshot is loaded once. Decisions are pure (`retry`, `verdict`, the policies); this
 //! file carries them out.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use pingora_error::ErrorType;
 use pingora_http::ResponseHeader;
-use smallvec::SmallVec;
-use weir_balance::{KeyHash, Slot};
-use weir_snapshot::{Lease, ListenerSettings, Moment, Route};
+use weir_balance::KeyHash;
+use weir_snapshot::{Lease, ListenerSettings, Moment, Route, Unserved, Waiting};
 
 use crate::attempt::{Attempt, Tried};
 use crate::body::Held;
@@ -25,6 +26,7 @@ use crate::key;
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::retry::{Facts, Failure, may_try_again};
+use crate::seek::{self, Demand, Next, Visited};
 use crate::timer::Timer;
 
 /// What becomes of the client's connection.
@@ -62,22 +64,29 @@ pub(crate) struct Plan<'a> {
     /// More body follows from the client behind what is held.
     pub(crate) streams: bool,
     pub(crate) deadline: Moment,
+    /// Where the service has a queue.
+    pub(crate) demand: Option<Demand>,
 }
 
 impl Plan<'_> {
     /// Whether another endpoint is tried after this failure; takes it into `next` if so. The endpoint comes before the
     /// answer in hand is thrown away, so that a last answer is never lost to an empty pool.
-    pub(crate) fn goes_on(&self, failure: Failure, facts: Facts, tried: &[Slot], next: &mut Option<Lease>) -> bool {
+    pub(crate) fn goes_on(
+        &self,
+        failure: Failure,
+        facts: Facts,
+        (lease, visited): (&Lease, &Visited),
+        next: &mut Option<Next>,
+    ) -> bool {
         let rules = &self.route.settings.retry;
         if !may_try_again(rules, facts, failure) {
             return false;
         }
-        let now = self.core.clock.now();
-        *next = self.route.pool.lease(now, self.key, tried);
+        *next = self.seek(lease.pool(), visited).ok();
         if next.is_none() {
             return false;
         }
-        let affordable = self.route.budget.withdraw(now, &rules.budget);
+        let affordable = self.route.budget.withdraw(self.core.clock.now(), &rules.budget);
         if !affordable {
             self.core.observe.budget_empty(self.route);
             *next = None;
@@ -132,8 +141,9 @@ impl Exchange<'_> {
             Err(after) => return after,
         };
         let key = key::of(route, self.head, &client, (!streams).then_some(&held));
+        let demand = self.demand(route, &client, &held);
         let Self { core, listener, head, .. } = self;
-        let plan = Plan { core, listener, head, route, client, id: &id, key, held, streams, deadline };
+        let plan = Plan { core, listener, head, route, client, id: &id, key, held, streams, deadline, demand };
         self.try_until_answered(&plan).await
     }
 
@@ -201,18 +211,48 @@ impl Exchange<'_> {
         Ok((held, false))
     }
 
+    /// What the queue of the service, if it has one, is told of the exchange.
+    fn demand(&mut self, route: &Route, client: &Client, held: &Held) -> Option<Demand> {
+        route.pool.permits()?;
+        self.record.queued = Some(Duration::ZERO);
+        let length = match self.head.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None | Framing::Chunked => None,
+        };
+        let service = route.pool.service();
+        let prediction = self.core.works.predict(service, route.settings.queueing.work, held, length);
+        if let Some(prediction) = &prediction {
+            self.core.observe.work_predicted(service, Duration::from_nanos(prediction.work.0));
+        }
+        Some(Demand::new(self.timer.now(), client, prediction))
+    }
+
     /// Endpoint after endpoint, until one answers or the rules say stop.
     async fn try_until_answered(&mut self, plan: &Plan<'_>) -> After {
-        let mut tried: SmallVec<[Slot; 4]> = SmallVec::new();
-        let mut next = plan.route.pool.lease(self.timer.now(), plan.key, &tried);
+        let mut visited = Visited::default();
+        let mut next = match plan.seek(&plan.route.pool, &visited) {
+            Ok(next) => Some(next),
+            Err(why) => return self.refuse(seek::refusal_for(why)).await,
+        };
         let mut refusal = Refusal::NoEndpoint;
-        while let Some(lease) = next.take() {
-            tried.push(lease.slot());
-            self.record.tries = u8::try_from(tried.len()).unwrap_or(u8::MAX);
+        while let Some(found) = next.take() {
+            let (lease, waited) = match found {
+                Next::Lease(lease) => (lease, false),
+                Next::Queued(waiting) => match self.wait(waiting).await {
+                    Ok(lease) => (lease, true),
+                    Err(Parted::Gone) => return self.gone(),
+                    // What the try before came to says more than that there is nobody else.
+                    Err(Parted::Unserved(Unserved::NoEndpoint)) => break,
+                    Err(Parted::Unserved(why)) => return self.refuse(seek::refusal_for(why)).await,
+                },
+            };
+            visited.push(plan, &lease);
+            self.record.tries = self.record.tries.saturating_add(1);
             let attempt = Attempt {
                 plan,
                 lease: &lease,
-                tried: &tried,
+                waited,
+                visited: &visited,
                 next: &mut next,
                 timer: self.timer,
                 down: self.down,
@@ -231,6 +271,26 @@ impl Exchange<'_> {
             }
         }
         self.refuse(refusal).await
+    }
+
+    /// Waits in the queue, for as long as the client does.
+    async fn wait(&mut self, mut waiting: Waiting) -> Result<Lease, Parted> {
+        let since = self.timer.now();
+        let (down, timer) = (&mut *self.down, &mut *self.timer);
+        let deadline = waiting.deadline();
+        let parted = poll_fn(|cx| {
+            if let Poll::Ready(served) = Pin::new(&mut waiting).poll(cx) {
+                return Poll::Ready(Some(served.map_err(Parted::Unserved)));
+            }
+            if down.poll_gone(cx).is_ready() {
+                return Poll::Ready(Some(Err(Parted::Gone)));
+            }
+            timer.poll(cx, deadline).map(|()| None)
+        })
+        .await;
+        let waited = self.timer.now().since(since);
+        self.record.queued = self.record.queued.map(|before| before + waited);
+        parted.unwrap_or_else(|| waiting.give_up().map_err(Parted::Unserved))
     }
 
     /// The client left: nobody is answered.
@@ -293,6 +353,14 @@ impl Exchange<'_> {
         }
         self.down.finish_answer()
     }
+}
+
+/// Why an exchange left the queue without an endpoint.
+enum Parted {
+    /// The client left.
+    Gone,
+    /// The queue gave it none.
+    Unserved(Unserved),
 }
 
 /// nginx's status for "the client closed the connection"; it is only ever logged and counted.

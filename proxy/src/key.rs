@@ -36,7 +36,7 @@ pub(crate) fn of(route: &Route, head: &Head, client: &Client, held: Option<&Held
 }
 
 /// The network that an address lies in.
-fn network(address: IpAddr, v4_prefix: u8, v6_prefix: u8) -> Cow<'static, [u8]> {
+pub(crate) fn network(address: IpAddr, v4_prefix: u8, v6_prefix: u8) -> Cow<'static, [u8]> {
     let cut = |bits: u32, prefix: u8| u32::from(prefix).min(bits);
     Cow::Owned(match address {
         IpAddr::V4(v4) => {

@@ -23,9 +23,12 @@ mod pump;
 mod record;
 mod refusal;
 mod retry;
+mod seek;
 mod timer;
 mod wire;
+mod work;
 
 pub use access_log::AccessLog;
-pub use observe::{METRICS, Metric, SECONDS, describe as describe_metrics};
+pub use observe::{METRICS, Metric, RATIO_METRIC, RATIOS, SECONDS, describe as describe_metrics};
 pub use proxy::{BindError, Proxy, ProxyParts};
+pub use work::{Coefficients, WorkReport};

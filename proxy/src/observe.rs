@@ -8,22 +8,29 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
-use weir_snapshot::{Lease, Live, Route, Transition};
+use weir_snapshot::{Lease, Live, Pool, Route, Transition};
 
 use crate::exchange::CLIENT_GONE;
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::retry::Failure;
+use crate::work::WorkReport;
 
 /// Upper bounds in seconds of every duration histogram: 1 ms to 60 s, about three to a decade.
 pub const SECONDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// Upper bounds of predicted over real work: a tenth to ten, finest around one.
+pub const RATIOS: [f64; 12] = [0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 10.0];
+
+/// The histogram whose buckets are [`RATIOS`].
+pub const RATIO_METRIC: &str = "weir_work_error_ratio";
+
 /// One metric: name, kind, labels, help.
 pub type Metric = (&'static str, &'static str, &'static [&'static str], &'static str);
 
 /// Every metric of the proxy. Also what `docs/reference/metrics.md` lists.
-pub const METRICS: [Metric; 15] = [
+pub const METRICS: [Metric; 21] = [
     (
         "weir_requests_total",
         "counter",
@@ -48,6 +55,32 @@ pub const METRICS: [Metric; 15] = [
         "counter",
         &["route", "service"],
         "Retries that the rules allowed and the budget did not.",
+    ),
+    (
+        "weir_queue_seconds",
+        "histogram",
+        &["service"],
+        "How long exchanges waited for an endpoint to have room, those that did not wait included.",
+    ),
+    ("weir_queue_waiting", "gauge", &["service"], "Exchanges that wait for an endpoint to have room."),
+    (
+        "weir_permits",
+        "gauge",
+        &["service", "endpoint"],
+        "Exchanges that an endpoint serves under its capacity, in a service with a queue.",
+    ),
+    (
+        "weir_work_predicted_seconds",
+        "histogram",
+        &["service"],
+        "Predicted work of the exchanges that asked for an endpoint.",
+    ),
+    (RATIO_METRIC, "histogram", &["service"], "Predicted over real work of the exchanges that were answered 2xx."),
+    (
+        "weir_work_milliseconds",
+        "gauge",
+        &["service", "of", "per"],
+        "What is learnt: the work ascribed to each exchange, megapixel and mebibyte, of pictures and of other bodies.",
     ),
     ("weir_refusals_total", "counter", &["reason"], "Answers that weir gave by itself."),
     (
@@ -102,6 +135,7 @@ pub fn describe() {
 pub(crate) struct Observe {
     routes: RwLock<HashMap<Arc<str>, Arc<RouteMetrics>>>,
     endpoints: RwLock<HashMap<usize, KnownEndpoint>>,
+    services: RwLock<HashMap<Arc<str>, Arc<ServiceMetrics>>>,
     counters: RwLock<HashMap<CounterKey, Counter>>,
     held: OnceLock<Counter>,
     streamed: OnceLock<Counter>,
@@ -114,6 +148,18 @@ struct RouteMetrics {
     classes: [Counter; 6],
     gone: Counter,
     seconds: Histogram,
+}
+
+/// Of a service with a queue.
+struct ServiceMetrics {
+    queued: Histogram,
+    work: OnceLock<WorkMetrics>,
+}
+
+/// Of a service that predicts work.
+struct WorkMetrics {
+    predicted: Histogram,
+    ratio: Histogram,
 }
 
 /// An endpoint's shared state, held so that its address stays its own, and its metrics.
@@ -146,6 +192,16 @@ impl EndpointMetrics {
     }
 }
 
+#[expect(clippy::disallowed_macros, reason = "this is the file that writes metrics")]
+impl ServiceMetrics {
+    fn work(&self, service: &str) -> &WorkMetrics {
+        self.work.get_or_init(|| WorkMetrics {
+            predicted: metrics::histogram!("weir_work_predicted_seconds", "service" => service.to_owned()),
+            ratio: metrics::histogram!(RATIO_METRIC, "service" => service.to_owned()),
+        })
+    }
+}
+
 /// The classes of `weir_requests_total{code}`: bounded, whatever endpoints answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -162,6 +218,59 @@ impl Observe {
             class.increment(1);
         }
         metrics.seconds.record(total.as_secs_f64());
+        if let Some(queued) = record.queued {
+            self.service(route.pool.service()).queued.record(queued.as_secs_f64());
+        }
+    }
+
+    /// The metrics of a service with a queue.
+    fn service(&self, service: &Arc<str>) -> Arc<ServiceMetrics> {
+        let known = self.services.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned();
+        known.unwrap_or_else(|| {
+            let queued = metrics::histogram!("weir_queue_seconds", "service" => service.to_string());
+            let made = Arc::new(ServiceMetrics { queued, work: OnceLock::new() });
+            self.services.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(service), made.clone());
+            made
+        })
+    }
+
+    /// Work was predicted.
+    pub(crate) fn work_predicted(&self, service: &Arc<str>, work: Duration) {
+        self.service(service).work(service).predicted.record(work.as_secs_f64());
+    }
+
+    /// The real work came to be known: predicted over real.
+    pub(crate) fn work_learnt(&self, service: &Arc<str>, ratio: f64) {
+        self.service(service).work(service).ratio.record(ratio);
+    }
+
+    /// What a service has learnt; written when somebody looks.
+    pub(crate) fn work_report(&self, report: &WorkReport) {
+        for (of, model) in [("picture", report.picture), ("body", report.body)] {
+            let terms = [
+                ("exchange", model.per_exchange),
+                ("megapixel", model.per_megapixel),
+                ("mebibyte", model.per_mebibyte),
+            ];
+            for (per, value) in terms {
+                metrics::gauge!("weir_work_milliseconds", "service" => report.service.to_string(), "of" => of, "per" => per)
+                    .set(value);
+            }
+        }
+    }
+
+    /// Who waits and who is served in the services with a queue; written when somebody looks.
+    pub(crate) fn queues(&self, pools: &[Arc<Pool>]) {
+        for pool in pools {
+            let Some(permits) = pool.permits() else { continue };
+            let service = pool.service().to_string();
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 2^53")]
+            metrics::gauge!("weir_queue_waiting", "service" => service.clone()).set(permits.waiting() as f64);
+            for member in pool.members() {
+                metrics::gauge!("weir_permits", "service" => service.clone(), "endpoint" => member.label.to_string())
+                    .set(f64::from(member.live.permits()));
+            }
+        }
     }
 
     fn route(&self, route: &Route) -> Arc<RouteMetrics> {

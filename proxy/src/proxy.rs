@@ -16,6 +16,7 @@ use crate::core::{Core, RequestIds};
 use crate::idle::{Idle, Whom};
 use crate::listener::Listener;
 use crate::observe::Observe;
+use crate::work::{WorkReport, Works};
 
 /// How often idle connections to endpoints are looked through: a second late is soon enough for a timeout of minutes.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -78,6 +79,7 @@ impl Proxy {
             trusted_proxies: parts.trusted_proxies,
             request_ids: RequestIds::seeded(),
             observe: Observe::default(),
+            works: Works::default(),
             access_log: parts.access_log,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -111,6 +113,7 @@ impl Proxy {
                 let known: std::collections::HashSet<Whom> = members.map(Whom::from).collect();
                 core.idle.sweep(core.clock.now(), |whom| known.contains(whom));
                 core.observe.sweep();
+                core.works.retain(|service| snapshot.pools.iter().any(|pool| &**pool.service() == service));
             }
         });
     }
@@ -132,6 +135,15 @@ impl Proxy {
     /// Brings the gauges up to date that are read rather than counted; call it before metrics are rendered.
     pub fn refresh_metrics(&self) {
         self.core.observe.body_memory(self.core.body_budget.used());
+        self.core.observe.queues(&self.core.reader.load().pools);
+        for report in self.work_reports() {
+            self.core.observe.work_report(&report);
+        }
+    }
+
+    /// What the services that predict work have learnt, by name.
+    pub fn work_reports(&self) -> Vec<WorkReport> {
+        self.core.works.reports()
     }
 
     /// Waits until what the access log has queued is written, for two seconds at most. Blocks the thread.

@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) first_byte: Option<Duration>,
     /// Of the last try that needed a connection: how long opening it took.
     pub(crate) connect: Option<Duration>,
+    /// Waiting in queues, all tries together; `None` where there is no queue.
+    pub(crate) queued: Option<Duration>,
     /// The answer broke off before its end.
     pub(crate) cut: bool,
 }
@@ -45,6 +47,7 @@ impl Record {
             endpoints: SmallVec::new(),
             first_byte: None,
             connect: None,
+            queued: None,
             cut: false,
         }
     }

@@ -29,6 +29,21 @@ pub(crate) enum Refusal {
     BadBody,
     /// No endpoint of the service admits the exchange.
     NoEndpoint,
+    /// As many exchanges wait for the service as may.
+    QueueFull {
+        /// Whole seconds after which it is worth coming back.
+        retry_after: u32,
+    },
+    /// The same, and one of a better priority took its place.
+    QueueDisplaced {
+        /// As in [`Refusal::QueueFull`].
+        retry_after: u32,
+    },
+    /// It waited in the queue as long as it may.
+    QueueTimeout {
+        /// As in [`Refusal::QueueFull`].
+        retry_after: u32,
+    },
     /// No try reached an endpoint.
     ConnectFailed,
     /// The endpoint did not answer in time.
@@ -53,7 +68,7 @@ impl Refusal {
             Self::TargetTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::ConnectFailed | Self::EndpointBroken | Self::BadAnswer => 502,
-            Self::NoEndpoint => 503,
+            Self::NoEndpoint | Self::QueueFull { .. } | Self::QueueDisplaced { .. } | Self::QueueTimeout { .. } => 503,
             Self::EndpointTimeout | Self::Deadline => 504,
         }
     }
@@ -72,6 +87,9 @@ impl Refusal {
             Self::BodyTimeout => "body_timeout",
             Self::BadBody => "bad_body",
             Self::NoEndpoint => "no_endpoint",
+            Self::QueueFull { .. } => "queue_full",
+            Self::QueueDisplaced { .. } => "queue_displaced",
+            Self::QueueTimeout { .. } => "queue_timeout",
             Self::ConnectFailed => "connect_failed",
             Self::EndpointTimeout => "endpoint_timeout",
             Self::EndpointBroken => "endpoint_broken",
@@ -94,6 +112,9 @@ impl Refusal {
             Self::BodyTimeout => "the request body did not arrive in time",
             Self::BadBody => "the chunked framing of the request body is broken",
             Self::NoEndpoint => "no endpoint can take the request now",
+            Self::QueueFull { .. } => "too many requests wait already",
+            Self::QueueDisplaced { .. } => "too many requests of higher priority wait",
+            Self::QueueTimeout { .. } => "no endpoint had room for the request in time",
             Self::ConnectFailed => "no endpoint could be reached",
             Self::EndpointTimeout => "the endpoint did not answer in time",
             Self::EndpointBroken => "the endpoint closed the connection before it answered",
@@ -106,6 +127,9 @@ impl Refusal {
     pub(crate) const fn retry_after(self) -> Option<u32> {
         match self {
             Self::NoEndpoint => Some(1),
+            Self::QueueFull { retry_after }
+            | Self::QueueDisplaced { retry_after }
+            | Self::QueueTimeout { retry_after } => Some(retry_after),
             _ => None,
         }
     }

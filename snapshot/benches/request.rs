@@ -13,8 +13,8 @@ use divan::{Bencher, black_box};
 use weir_balance::{Client, Nanos, Policy, Rules};
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Member, Millis, Moment, Permits, Pool,
-    PoolParts, Publisher, QueueRules, RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts, Tried,
-    Unserved, WhenAllEjected, Wish,
+    PoolParts, Publisher, QueueRules, Queueing, RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts,
+    Tried, Unserved, WhenAllEjected, Wish,
 };
 
 fn main() {
@@ -59,6 +59,7 @@ fn table(hosts: usize, paths: usize) -> RouteTable {
             budget: BudgetRules { percent: 20, floor_per_second: 10 },
         },
         key: KeySource::Path,
+        queueing: Queueing::default(),
     };
     let route = |host: Option<String>, path: usize| {
         Arc::new(Route {

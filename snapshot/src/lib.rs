@@ -24,8 +24,8 @@ pub use pool::{Member, Pool, PoolParts, Tier};
 pub use publish::{Publisher, Reader, Snapshot};
 pub use route::{Route, RouteTable};
 pub use settings::{
-    BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, RetryRules, RouteSettings, Timeouts,
-    TrustedProxies, WhenAllEjected,
+    BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, Queueing, RetryRules, RouteSettings,
+    Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};

@@ -350,7 +350,8 @@ impl State {
     }
 
     fn retry_after(&self) -> Duration {
-        self.pace.through(self.queue.len()).unwrap_or_else(|| self.rules.timeout.duration())
+        let unknown = || Duration::from_secs(self.rules.timeout.get().div_ceil(1000).max(1));
+        self.pace.through(self.queue.len()).unwrap_or_else(unknown)
     }
 }
 

@@ -48,6 +48,31 @@ pub struct RouteSettings {
     pub retry: RetryRules,
     /// What a hash policy hashes.
     pub key: KeySource,
+    /// What the queue of the service, if it has one, is told about the exchanges.
+    pub queueing: Queueing,
+}
+
+/// What the queue of a service is told about the exchanges of a route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queueing {
+    /// What their work is predicted from.
+    pub work: WorkFrom,
+    /// 0 before 1 before 2, with ageing.
+    pub priority: u8,
+    /// Whether an endpoint that answers 503 with `Retry-After` gets fewer of them for that long.
+    pub adaptive: bool,
+}
+
+/// What the work of an exchange is predicted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkFrom {
+    /// Nothing: all are alike.
+    #[default]
+    Nothing,
+    /// The length of the request body.
+    Length,
+    /// The dimensions of the picture in the request body, and its length.
+    Image,
 }
 
 /// Deadlines of an exchange towards its endpoint.

@@ -54,8 +54,15 @@ impl Waiting {
         if let Ok(served) = tokio::time::timeout_at(clock.instant(self.deadline), &mut self).await {
             return served;
         }
+        self.give_up()
+    }
+
+    /// Leaves the queue because it is too late, for whoever keeps time by himself.
+    ///
+    /// # Errors
+    /// [`Unserved::TooLate`]; a lease if it was served in between.
+    pub fn give_up(self) -> Result<Lease, Unserved> {
         self.permits.leave(&self.ticket);
-        // It may have been served in between.
         self.seat.take().unwrap_or_else(|| Err(Unserved::TooLate { retry_after: self.permits.retry_after() }))
     }
 }

@@ -30,6 +30,7 @@ fn exposition() -> String {
     let files = format!("file = [{{ path = \"{}\" }}, {{ path = \"/nowhere/list.toml\" }}]", none.display());
     let weir = Setup::before(&[&dying, &cutting, &good])
         .service(&files)
+        .service("work = \"content-length\"\nqueue = { capacity = 100 }")
         .route("host = \"weir.test\"\nretry = { budget = \"0%\", budget_floor = 1 }")
         .service("health = { kind = \"http\", path = \"/\", interval = \"20ms\", failures = 2 }")
         .start();
@@ -128,9 +129,10 @@ fn page() -> String {
         writeln!(page, "| `{name}` | {kind} | {labels} | {help} |").unwrap();
     }
     let bounds = weir_proxy::SECONDS.map(|bound| bound.to_string()).join(", ");
+    let ratios = weir_proxy::RATIOS.map(|bound| bound.to_string()).join(", ");
     write!(
         page,
-        "\n## Histograms\n\nBuckets in seconds: {bounds}, +Inf.\n\n## Labels\n\n\
+        "\n## Histograms\n\nBuckets in seconds: {bounds}, +Inf; of `weir_work_error_ratio`: {ratios}, +Inf.\n\n## Labels\n\n\
          | label | values |\n|---|---|\n\
          | `route` | host and path prefix, as configured |\n\
          | `service` | its name |\n\
@@ -144,6 +146,8 @@ fn page() -> String {
          | `reason` of a source's failure | of Consul `denied`, `unreachable`, `tls`, `failing`, …; of a file `unreadable`, `wrong`, `too_large`; of DNS see `docs/guide/dns.md` |\n\
          | `source` | what it is, as configured: `consul optimizer`, `dns optimizer.example:3001`, `file /etc/weir/a.toml` |\n\
          | `cause` | `exchange`, `probe` |\n\
+         | `of` | `picture`: a body whose dimensions are known; `body`: any other |\n\
+         | `per` | `exchange`, `megapixel`, `mebibyte` |\n\
          | `kind` | `new`, `reused`, `stale` |\n\
          | `mode` | `held`, `streamed` |\n\
          | `result` | `ok`, `connect`, `timeout`, `broken`, `status`, `body`, `unasked` (weir could not even ask) |\n"

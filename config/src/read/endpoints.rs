@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use toml::de::DeTable;
 use weir_balance::{Endpoints, Weight};
 
+use super::queue::{CAPACITIES, QUEUE, capacity};
 use crate::names::Place;
-use crate::raw::{Flag, Item, Key, Kind, Otherwise, Required, Section, Spec, Tables, Text, Value, Whole, line_of};
+use crate::raw::{
+    Flag, Item, Key, Kind, Optional, Otherwise, Required, Section, Spec, Tables, Text, Value, Whole, line_of,
+};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{Dns, Endpoint, Family, Records, Source, SourceKind, defaults, names};
 
 pub(crate) static ENDPOINT: Spec = Spec {
     header: "[[service.endpoints]]",
-    keys: &[&ADDRESS, &WEIGHT, &DRAIN, &BACKUP],
+    keys: &[&ADDRESS, &WEIGHT, &DRAIN, &BACKUP, &CAPACITY],
     later: &[],
     example: "{ address = \"127.0.0.1:3001\" }",
     about: "One endpoint, mostly written in place: `endpoints = [{ address = \"127.0.0.1:3001\", weight = 2 }]`.",
@@ -55,6 +59,12 @@ pub(super) static BACKUP: Key<Flag, Otherwise<bool>> = Key {
     absent: Otherwise(defaults::BACKUP),
     meaning: "Whether it is picked only when nothing else admits.",
 };
+static CAPACITY: Key<Whole<u32>, Optional> = Key {
+    name: "capacity",
+    kind: CAPACITIES,
+    absent: Optional(|| "`capacity` of the `queue`".to_owned()),
+    meaning: "Exchanges that it serves at once, usually its cores; only in a service with a `queue`.",
+};
 
 /// A weight; its own kind, because zero deserves its own advice.
 struct Weighing;
@@ -92,6 +102,9 @@ pub(super) struct EndpointRead {
     weight: Result<Weight, Reported>,
     drain: Result<bool, Reported>,
     backup: Result<bool, Reported>,
+    capacity: Result<Option<NonZeroU32>, Reported>,
+    /// Where the capacity is written, if it is.
+    capacity_span: Option<Range<usize>>,
     /// Where the address is written.
     pub(super) span: Range<usize>,
     weight_span: Range<usize>,
@@ -162,13 +175,13 @@ pub(super) fn read_file(root: &DeTable<'_>, text: &str, sink: &mut Sink) -> Resu
 /// Those written by address, and a source for each written by name.
 pub(super) fn split(read: Vec<EndpointRead>) -> Result<(Vec<Endpoint>, Vec<Source>), Reported> {
     let (mut endpoints, mut sources) = (Vec::new(), Vec::new());
-    for EndpointRead { place, weight, drain, backup, .. } in read {
-        let (weight, drain, backup) = (weight?, drain?, backup?);
+    for EndpointRead { place, weight, drain, backup, capacity, .. } in read {
+        let (weight, drain, backup, capacity) = (weight?, drain?, backup?, capacity?);
         match place? {
-            Place::Socket(address) => endpoints.push(Endpoint { address, weight, drain, backup }),
+            Place::Socket(address) => endpoints.push(Endpoint { address, weight, drain, backup, capacity }),
             Place::Name(name, port) => {
                 let records = Records::Addresses { family: Family::Both, port };
-                let dns = Dns { name, records, resolvers: Vec::new(), weight, drain };
+                let dns = Dns { name, records, resolvers: Vec::new(), weight, drain, capacity };
                 sources.push(Source { kind: SourceKind::Dns(dns), backup });
             }
         }
@@ -213,6 +226,8 @@ fn read_endpoint(item: Item<'_>, sink: &mut Sink) -> EndpointRead {
             weight: Ok(defaults::WEIGHT),
             drain: Ok(defaults::DRAIN),
             backup: Ok(defaults::BACKUP),
+            capacity: Ok(None),
+            capacity_span: None,
             span: span.clone(),
             weight_span: span,
         },
@@ -221,9 +236,19 @@ fn read_endpoint(item: Item<'_>, sink: &mut Sink) -> EndpointRead {
             weight: section.take(&WEIGHT, sink),
             drain: section.take(&DRAIN, sink),
             backup: section.take(&BACKUP, sink),
+            capacity: section.take(&CAPACITY, sink).map(|number| number.map(capacity)),
+            capacity_span: section.has(CAPACITY.name).then(|| section.key_span(CAPACITY.name)),
             span: section.span(ADDRESS.name),
             weight_span: section.span(WEIGHT.name),
         },
+    }
+}
+
+/// Without a queue nothing keeps to a capacity.
+pub(super) fn refuse_capacities(endpoints: &Result<Vec<EndpointRead>, Reported>, sink: &mut Sink) {
+    for span in endpoints.iter().flatten().filter_map(|endpoint| endpoint.capacity_span.clone()) {
+        let fault = Fault::new("a capacity belongs to a service with a queue", "would be ignored");
+        sink.wrong(span, fault.help(format!("add `{}` to the service", QUEUE.example)));
     }
 }
 

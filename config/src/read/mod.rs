@@ -4,6 +4,7 @@ mod check;
 mod endpoints;
 mod health;
 mod listener;
+mod queue;
 mod register;
 mod route;
 mod server;
@@ -37,6 +38,7 @@ pub(crate) static SPECS: &[&Spec] = &[
     &service::HASH,
     &service::IP_PREFIX,
     &health::HEALTH,
+    &queue::QUEUE,
 ];
 
 /// The longest that any pause may be configured to last; more is a slip of the unit.

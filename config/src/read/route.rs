@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use weir_snapshot::{BudgetRules, Bytes, KeySource, Millis, RetryRules, RouteSettings, Timeouts};
+use weir_snapshot::{BudgetRules, Bytes, KeySource, Millis, Queueing, RetryRules, RouteSettings, Timeouts};
 
 use super::health::each_of;
+use super::queue::QUEUE;
 use super::service::ServiceRead;
 use super::{ONE_DAY, SHORTEST};
 use crate::near::{any_of, nearest};
@@ -18,7 +19,7 @@ use crate::{Route, defaults, names};
 
 pub(crate) static ROUTE: Spec = Spec {
     header: "[[route]]",
-    keys: &[&HOST, &PATH, &SERVICE, &BODY_TABLE, &TIMEOUT_TABLE, &RETRY_TABLE],
+    keys: &[&HOST, &PATH, &SERVICE, &BODY_TABLE, &TIMEOUT_TABLE, &RETRY_TABLE, &PRIORITY],
     later: &[],
     example: "[[route]]",
     about: "Which requests go to which service. The most specific host wins, then the longest path.",
@@ -84,6 +85,13 @@ static RETRY_TABLE: Tables = Tables {
     shape: "table",
     default: "all defaults",
     meaning: "When a failed try is followed by another.",
+};
+
+static PRIORITY: Key<Whole<u8>, Otherwise<u8>> = Key {
+    name: "priority",
+    kind: Whole { min: 0, max: 7 },
+    absent: Otherwise(defaults::PRIORITY),
+    meaning: "In the queue of the service: 0 is first, each further one stands back by `priority_step`, so that none starves.",
 };
 
 const MOST: Bytes = Bytes::from_mib(1 << 20);
@@ -238,26 +246,34 @@ fn read(section: &Section<'_>, services: &[ServiceRead], memory: Option<Bytes>, 
     let path = section.take(&PATH, sink).map(|path| path.unwrap_or_else(|| defaults::PATH.into()));
     let matches = host.clone().ok().zip(path.clone().ok());
     let service = read_service(section, services, sink);
+    let priority = section.take(&PRIORITY, sink);
     let body = section.table(&BODY_TABLE, sink).and_then(|section| read_body(&section, memory, sink));
     let timeouts = section.table(&TIMEOUT_TABLE, sink).and_then(|section| read_timeouts(&section, sink));
     let retry = section.table(&RETRY_TABLE, sink).and_then(|section| read_retry(&section, sink));
     let settings = || {
-        let ((max_body, buffer_body), (service, key)) = (body?, service?);
-        let settings = RouteSettings { max_body, buffer_body, timeouts: timeouts?, retry: retry?, key };
+        let ((max_body, buffer_body), (service, key, queueing)) = (body?, service?);
+        let queueing = Queueing { priority: priority?, ..queueing };
+        let settings = RouteSettings { max_body, buffer_body, timeouts: timeouts?, retry: retry?, key, queueing };
         Ok(Route { host: host?, path: path?, service, settings })
     };
     RouteRead { settings: settings(), matches, span: section.span(PATH.name) }
 }
 
-/// The name of the service and what its policy hashes.
+/// The name of the service, what its policy hashes, and what its queue is told.
 fn read_service(
     section: &Section<'_>,
     services: &[ServiceRead],
     sink: &mut Sink,
-) -> Result<(Box<str>, KeySource), Reported> {
+) -> Result<(Box<str>, KeySource, Queueing), Reported> {
     let name = section.take(&SERVICE, sink)?;
     if let Some(service) = services.iter().find(|service| service.name.as_deref() == Some(&*name)) {
-        return Ok((name, service.key.clone()?));
+        let queueing = service.queueing?;
+        if queueing.is_none() && section.has(PRIORITY.name) {
+            let fault = Fault::new("a priority is one in a queue", format!("service `{name}` has none"));
+            let help = format!("add `{}` to the service, or leave `priority` out", QUEUE.example);
+            sink.wrong(section.key_span(PRIORITY.name), fault.help(help));
+        }
+        return Ok((name, service.key.clone()?, queueing.unwrap_or_default()));
     }
     // A service whose name could not be read may be the one that is meant.
     if services.is_empty() || services.iter().any(|service| service.name.is_none()) {

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use weir_balance::{LoadFactor, Policy, VirtualNodes};
-use weir_snapshot::{KeySource, Millis, WhenAllEjected};
+use weir_snapshot::{KeySource, Millis, Queueing, WhenAllEjected};
 
 use super::endpoints::{self, ENDPOINTS, EndpointRead};
+use super::queue::{self, QUEUE_TABLE, WORK};
 use super::source::{self, CONSUL_TABLES, DNS_TABLES, FILE_TABLES};
 use super::{ONE_DAY, health};
 use crate::near::nearest;
@@ -29,8 +30,10 @@ pub(crate) static SERVICE: Spec = Spec {
         &EMPTY_AFTER,
         &HEALTH_TABLE,
         &ALL_EJECTED,
+        &QUEUE_TABLE,
+        &WORK,
     ],
-    later: &[("queue", "queues with permits"), ("work", "predicted work"), ("kubernetes", "endpoints from Kubernetes")],
+    later: &[("kubernetes", "endpoints from Kubernetes")],
     example: "[[service]]",
     about: "A named group of endpoints that can stand in for one another, and how one of them is picked. Its endpoints come \
             from `endpoints`, `consul`, `dns` and `file`, from one of them or several together.",
@@ -255,6 +258,8 @@ pub(super) struct ServiceRead {
     pub(super) name_span: Range<usize>,
     /// What its policy hashes; for the others the client's address, which they do not look at.
     pub(super) key: Result<KeySource, Reported>,
+    /// What its queue is told of an exchange; `None` when it has no queue.
+    pub(super) queueing: Result<Option<Queueing>, Reported>,
     /// Every endpoint whose address could be read, and where that is written.
     pub(super) addresses: Vec<(SocketAddr, Range<usize>)>,
 }
@@ -279,6 +284,15 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
     let empty_after = section.take(&EMPTY_AFTER, sink);
     let health = section.table(&HEALTH_TABLE, sink).and_then(|section| health::read(&section, sink));
     let when_all_ejected = section.take(&ALL_EJECTED, sink);
+    let work = section.take(&WORK, sink);
+    let queue = queue::read(section, work, sink);
+    if matches!(queue, Ok(None)) && !section.is_misspelt(QUEUE_TABLE.name) {
+        endpoints::refuse_capacities(&endpoints, sink);
+    }
+    let queueing = queue.and_then(|queue| {
+        let queueing = |work| queue.map(|queue| Queueing { work, priority: 0, adaptive: queue.adaptive });
+        work.map(queueing)
+    });
     let addresses = endpoints.iter().flatten().filter_map(|read| Some((read.socket()?, read.span.clone()))).collect();
     let settings = || {
         let (endpoints, named) = endpoints::split(endpoints?)?;
@@ -290,9 +304,11 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
             empty_after: empty_after?,
             health: health?,
             when_all_ejected: when_all_ejected?,
+            queue: queue?.map(|queue| queue.rules),
         })
     };
-    ServiceRead { settings: settings(), name: name.clone().ok(), name_span: section.span(NAME.name), key, addresses }
+    let (settings, name_span) = (settings(), section.span(NAME.name));
+    ServiceRead { settings, name: name.ok(), name_span, key, queueing, addresses }
 }
 /// The `hash` table as far as it concerns the policy.
 #[derive(Clone, Debug)]

@@ -313,7 +313,7 @@ fn dns(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported> {
         }
     };
     let (weight, drain) = (defaults::WEIGHT, defaults::DRAIN);
-    Ok(SourceKind::Dns(Dns { name, records, resolvers: resolvers?, weight, drain }))
+    Ok(SourceKind::Dns(Dns { name, records, resolvers: resolvers?, weight, drain, capacity: None }))
 }
 
 fn file(section: &Section<'_>, sink: &mut Sink) -> Result<SourceKind, Reported> {

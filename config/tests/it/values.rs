@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use weir_balance::{LoadFactor, Policy, VirtualNodes, Weight};
+use weir_balance::{LoadFactor, Nanos, Policy, VirtualNodes, Weight};
 use weir_config::{
     AccessLog, Config, Dns, Family, Records, Source, SourceKind, Status, TokenFrom, defaults, parse, parse_endpoints,
 };
-use weir_snapshot::{Bytes, KeySource, Millis, ProbeKind, WhenAllEjected};
+use weir_snapshot::{Bytes, KeySource, Millis, ProbeKind, Queueing, WhenAllEjected, WorkFrom};
 
 const LEAST: &str = "[[listener]]\naddress = \"0.0.0.0:8080\"\n[[route]]\nservice = \"a\"\n\
     [[service]]\nname = \"a\"\npolicy = \"round-robin\"\nendpoints = [\"127.0.0.1:3001\"]\n";
@@ -50,6 +50,37 @@ fn the_least_file_gets_every_default() {
         (3, Millis::from_secs(30), 1)
     );
     assert_eq!((service.health.probe.as_ref(), service.health.statuses.len()), (None, 0));
+}
+
+#[test]
+fn a_queue_is_ordered_by_size_where_work_is_predicted_and_by_arrival_where_it_is_not() {
+    let of = |service: &str| {
+        let config = with("", &format!("policy = \"least-connections\"\n{service}"));
+        (config.services[0].queue.unwrap(), config.routes[0].settings.queueing)
+    };
+    let (plain, told) = of("queue = { capacity = 2 }");
+    assert_eq!((plain.capacity.get(), plain.extra, plain.timeout), (2, 0, Millis::from_secs(5)));
+    assert_eq!((plain.order.max, plain.order.factor, told), (1024, 0, Queueing::default()));
+    let (sized, told) = of("queue = { capacity = 2, adaptive = true }\nwork = \"image\"");
+    assert_eq!((sized.extra, sized.order.factor, sized.order.small), (1, 15, Nanos::from_millis(100)));
+    assert_eq!(told, Queueing { work: WorkFrom::Image, priority: 0, adaptive: true });
+    let (in_turn, _) = of("queue = { capacity = 2, order = \"fifo\", extra = 3 }\nwork = \"content-length\"");
+    assert_eq!((in_turn.extra, in_turn.order.factor), (3, 0));
+    assert_eq!(with("", "policy = \"round-robin\"\nwork = \"none\"").services[0].queue, None);
+    let config = with("priority = 3", "policy = \"round-robin\"\nqueue = { capacity = 1 }");
+    assert_eq!(config.routes[0].settings.queueing.priority, 3);
+}
+
+#[test]
+fn a_capacity_may_stand_beside_an_address_and_beside_a_name() {
+    let config = read(&LEAST.replace(
+        "[\"127.0.0.1:3001\"]",
+        "[{ address = \"127.0.0.1:3001\", capacity = 8 }, { address = \"shop.example:80\", capacity = 4 }]\n\
+         queue = { capacity = 2 }",
+    ));
+    let service = &config.services[0];
+    let SourceKind::Dns(named) = &service.sources[0].kind else { panic!("{:?}", service.sources) };
+    assert_eq!([service.endpoints[0].capacity, named.capacity].map(|it| it.unwrap().get()), [8, 4]);
 }
 
 #[test]

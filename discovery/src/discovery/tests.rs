@@ -36,7 +36,7 @@ impl Scripted {
         let names = vec![("s".into(), true)];
         let memberships = Memberships { names, all, found: vec![Arc::default()], changed: Vec::new() };
         let mut lives = Lives::new();
-        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock.now()).unwrap());
+        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock).unwrap());
         let report = watch::Sender::new(Arc::new(memberships.report()));
         let discovery = Discovery { config, clock, publisher, lives, memberships, sources, cache: None, report };
         let (reader, reports) = (discovery.reader(), discovery.reports());

@@ -62,9 +62,12 @@ pub(crate) async fn gather<L: Line>(line: &L, query: &Query, memory: &Memory) ->
     for candidate in line.candidates(name).await? {
         let mut sum = Sum::default();
         let endpoints = match &query.records {
-            Records::Addresses { name, weight, drained } => {
+            Records::Addresses { name, weight, drained, capacity } => {
                 let found = round.addresses(&candidate, name.port, &mut sum).await?;
-                found.into_iter().map(|found| Found { weight: *weight, drained: *drained, ..found }).collect()
+                found
+                    .into_iter()
+                    .map(|found| Found { weight: *weight, drained: *drained, capacity: *capacity, ..found })
+                    .collect()
             }
             Records::Services { .. } => round.services(&candidate, &mut sum).await?,
         };

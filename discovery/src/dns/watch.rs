@@ -3,6 +3,7 @@
 //! In: what to look up. Out: [`News`], for ever. Cost: a round of questions per time to live; see [`super`].
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -44,6 +45,8 @@ pub enum Records {
         weight: Weight,
         /// Whether they are to get no new exchanges.
         drained: bool,
+        /// Exchanges that each of them serves at once, when that is said.
+        capacity: Option<NonZeroU32>,
     },
     /// SRV: they have ports, weights and priorities of their own.
     Services {
@@ -67,7 +70,7 @@ pub enum Families {
 impl Query {
     /// All addresses of a name, each with weight 1.
     pub fn addresses(name: NamePort) -> Self {
-        Self::new(Records::Addresses { name, weight: Weight::ONE, drained: false }, Families::default())
+        Self::new(Records::Addresses { name, weight: Weight::ONE, drained: false, capacity: None }, Families::default())
     }
 
     /// A service by its SRV records.

@@ -80,7 +80,8 @@ impl Opener {
         let (records, families) = match settings.records {
             Records::Addresses { family, port } => {
                 let name = dns::NamePort { name, port: port.get() };
-                let records = dns::Records::Addresses { name, weight: settings.weight, drained: settings.drain };
+                let Dns { weight, drain: drained, capacity, .. } = *settings;
+                let records = dns::Records::Addresses { name, weight, drained, capacity };
                 let families = match family {
                     Family::Both => dns::Families::Both,
                     Family::V4 => dns::Families::V4,

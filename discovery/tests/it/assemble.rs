@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use weir_balance::{EndpointsError, Policy, Slot, Weight};
+use weir_balance::{Client, EndpointsError, Nanos, Policy, Rules, Slot, Weight};
 use weir_config::Config;
 use weir_discovery::{AssembleError, Found, Lives, assemble, fixed};
-use weir_snapshot::{LeaseKind, Moment, Snapshot, Tier};
+use weir_snapshot::{Answer, Clock, LeaseKind, Millis, Moment, QueueRules, Snapshot, Tier, Tried, Unserved, Wish};
 
 use crate::support::{assembled, config, http, probed, route, service, unprobed};
 
@@ -46,6 +47,45 @@ fn a_snapshot_is_what_the_configuration_says() {
     let members: Vec<_> = route.pool.members().iter().map(|m| (&*m.label, m.weight.get(), m.drained)).collect();
     assert_eq!(members, [("127.0.0.1:1", 5, false), ("127.0.0.1:2", 1, true)]);
     assert_eq!(&*snapshot.routes.find(None, b"/x").unwrap().name, "/");
+}
+
+#[test]
+fn a_queue_keeps_its_permits_across_reloads_and_takes_other_rules() {
+    let mut lives = Lives::new();
+    let mut config = one_service(&[1]);
+    config.services[0].endpoints[0].capacity = NonZeroU32::new(2);
+    config.services[0].queue = Some(rules(5));
+    let old = assembled(&config, &mut lives).unwrap();
+    config.services[0].queue = Some(rules(0));
+    config.services[0].endpoints[0].weight = Weight::new(3).unwrap();
+    let new = assembled(&config, &mut lives).unwrap();
+
+    assert!(Arc::ptr_eq(old.pools[0].permits().unwrap(), new.pools[0].permits().unwrap()));
+    assert_eq!(new.pools[0].members()[0].capacity, NonZeroU32::new(2));
+    let tried = Tried::default();
+    let wish = || Wish {
+        now: Moment::default(),
+        arrival: Moment::default(),
+        deadline: Moment::from_nanos(u64::MAX),
+        work: Nanos(0),
+        class: 0,
+        client: Client(0),
+        key: None,
+        tried: &tried,
+    };
+    let [first, second] = [&old, &new].map(|snapshot| snapshot.pools[0].ask(&wish()));
+    assert!(matches!((&first, &second), (Answer::Served(_), Answer::Served(_))));
+    let third = new.pools[0].ask(&wish());
+    assert!(matches!(third, Answer::Refused(Unserved::Full { .. })), "{third:?}");
+
+    config.services[0].queue = None;
+    assert!(assembled(&config, &mut lives).unwrap().pools[0].permits().is_none());
+}
+
+fn rules(max: usize) -> QueueRules {
+    let none = Nanos(0);
+    let order = Rules { max, factor: 0, believed: none, least: none, handicap: none, slack: none, small: none };
+    QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), order }
 }
 
 #[test]
@@ -173,7 +213,7 @@ fn what_was_found_counts_not_what_is_written() {
     let config = one_service(&[1]);
     let written = fixed(&config.services[0]);
     let found = [written.iter().copied().chain([backup]).collect::<Arc<[_]>>()];
-    let snapshot = assemble(&config, &found, &mut Lives::new(), Moment::default()).unwrap();
+    let snapshot = assemble(&config, &found, &mut Lives::new(), Clock::start()).unwrap();
     let tiers: Vec<_> = snapshot.pools[0].members().iter().map(|m| (m.address.port(), m.tier)).collect();
     assert_eq!(tiers, [(1, Tier::PRIMARY), (7, Tier::BACKUP)]);
 }

@@ -12,7 +12,7 @@ use weir_balance::{Policy, Weight};
 use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Service};
 use weir_discovery::{AssembleError, Health, Lives, assemble, fixed};
 use weir_snapshot::{
-    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Moment, Probe, ProbeKind, Publisher, RetryRules,
+    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, Queueing, RetryRules,
     RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected,
 };
 
@@ -145,7 +145,7 @@ pub(crate) fn unprobed() -> HealthRules {
 }
 
 pub(crate) fn service(name: &str, addresses: &[SocketAddr], health: HealthRules) -> Service {
-    let endpoint = |&address| Endpoint { address, weight: Weight::ONE, drain: false, backup: false };
+    let endpoint = |&address| Endpoint { address, weight: Weight::ONE, drain: false, backup: false, capacity: None };
     Service {
         name: name.into(),
         policy: Policy::RoundRobin,
@@ -154,6 +154,7 @@ pub(crate) fn service(name: &str, addresses: &[SocketAddr], health: HealthRules)
         empty_after: Millis::from_secs(30),
         health,
         when_all_ejected: WhenAllEjected::TryAll,
+        queue: None,
     }
 }
 
@@ -172,6 +173,7 @@ pub(crate) fn route(host: Option<&str>, path: &str, service: &str) -> weir_confi
             budget: BudgetRules { percent: 20, floor_per_second: 10 },
         },
         key: KeySource::Path,
+        queueing: Queueing::default(),
     };
     weir_config::Route { host: host.map(Into::into), path: path.into(), service: service.into(), settings }
 }
@@ -201,7 +203,7 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
 /// Assembles what is configured, with no other endpoints than those.
 pub(crate) fn assembled(config: &Config, lives: &mut Lives) -> Result<Snapshot, AssembleError> {
     let found: Vec<_> = config.services.iter().map(fixed).collect();
-    assemble(config, &found, lives, Moment::default())
+    assemble(config, &found, lives, Clock::start())
 }
 
 /// A publisher and the probes of what it publishes.

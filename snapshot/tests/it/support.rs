@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use weir_balance::Policy;
 use weir_snapshot::{
     Budget, BudgetRules, Bytes, HealthRules, KeySource, Live, Member, Millis, Moment, Pool, PoolParts, Probe,
-    ProbeKind, RetryRules, Route, RouteSettings, Tier, Timeouts, WhenAllEjected,
+    ProbeKind, Queueing, RetryRules, Route, RouteSettings, Tier, Timeouts, WhenAllEjected,
 };
 
 pub(crate) fn at_millis(millis: u64) -> Moment {
@@ -87,6 +87,7 @@ pub(crate) fn route(host: Option<&str>, path: &str) -> Arc<Route> {
             budget: BudgetRules { percent: 20, floor_per_second: 10 },
         },
         key: KeySource::Path,
+        queueing: Queueing::default(),
     };
     Arc::new(Route {
         name: format!("{}{path}", host.unwrap_or_default()).into(),

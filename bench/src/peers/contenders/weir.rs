@@ -34,12 +34,33 @@ endpoints = [
 
 const ENDPOINT: &str = r#"  { address = "{address}", weight = {weight} },"#;
 
+const CAPPED: &str = r#"  { address = "{address}", weight = {weight}, capacity = {cores} },"#;
+
+const FIFO: &str = r#"policy = "least-connections"
+queue = { capacity = {cores}, max = {room}, timeout = "5s" }"#;
+
+/// A small photo takes some 14 ms here, where all is four times as fast as in life.
+const BYTES: &str = r#"policy = "least-connections"
+work = "content-length"
+queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "25ms" }"#;
+
+const IMAGE: &str = r#"policy = "least-connections"
+work = "image"
+queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "25ms" }"#;
+
 const fn row(name: &'static str, about: &'static str, row: &'static str) -> Contender {
     Contender { name, kind: Kind::Weir, about, text: TEXT, endpoint: ENDPOINT, row, weighted: None, promised: false }
+}
+
+const fn queued(name: &'static str, about: &'static str, row: &'static str, promised: bool) -> Contender {
+    Contender { name, kind: Kind::Weir, about, text: TEXT, endpoint: CAPPED, row, weighted: None, promised }
 }
 
 /// Its entries.
 pub(crate) const WEIR: &[Contender] = &[
     Contender { weighted: Some(r#"policy = "weighted""#), ..row("weir-rr", "in turn", r#"policy = "round-robin""#) },
     row("weir-lc", "fewest in flight", r#"policy = "least-connections""#),
+    queued("weir-fifo", "a capacity per endpoint, the others wait in turn", FIFO, false),
+    queued("weir-bytes", "the same, smallest first by Content-Length, one small one beside the capacity", BYTES, false),
+    queued("weir-image", "the same, smallest first by the dimensions of the photo", IMAGE, true),
 ];

@@ -151,7 +151,7 @@ async fn addresses_of_both_families_are_one_list_and_the_shorter_time_to_live_co
 async fn every_address_has_the_weight_and_the_state_that_are_configured() {
     let line = Script::new([("shop.", Kind::A, vec![v4(60, &[1, 2])])]);
     let weight = Weight::new(7).unwrap();
-    let records = Records::Addresses { name: "shop:80".parse().unwrap(), weight, drained: true };
+    let records = Records::Addresses { name: "shop:80".parse().unwrap(), weight, drained: true, capacity: None };
     let query = Query { records, ..Query::addresses("shop:80".parse().unwrap()) };
     let (both, _) = listing(&mut Course::new(line, query, 1)).await;
     assert_eq!(shown(&both), ["10.0.0.1:80 7 0", "10.0.0.2:80 7 0"]);
