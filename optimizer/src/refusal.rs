@@ -138,6 +138,8 @@ pub enum Refusal {
     Precondition {
         /// The tag of the picture there would be, without quotes.
         etag: String,
+        /// Whether another `Accept` header could have given another picture.
+        varies: bool,
     },
     /// Every worker is busy and the queue is full.
     #[error("every worker is busy and the queue is full: try again, or elsewhere")]

@@ -108,3 +108,101 @@ fn no_way_through_the_kernel_holds_more_than_was_said_nor_is_much_more_said() {
     }
     assert_eq!(ways.len(), Path::ALL.len(), "{ways:?}");
 }
+
+/// A grey picture of noise in 3 MB whose AC table has a code for everything but sixteen zeros, so that all bits after a
+/// mark move.
+fn without_zeros(side: u16) -> Vec<u8> {
+    let segment = |marker: u8, body: &[u8]| {
+        let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+        [&[0xff, marker], &length[..], body].concat()
+    };
+    let symbols: Vec<u8> = (0..16).flat_map(|run| (1..=10).map(move |size| run << 4 | size)).chain([0]).collect();
+    let mut lengths = [0; 16];
+    lengths[7] = u8::try_from(symbols.len()).unwrap();
+    let ac = [&[0x10], &lengths[..], &symbols].concat();
+    let mut lengths = [0; 16];
+    lengths[3] = 12;
+    let dc = [&[0], &lengths[..], &(0..12).collect::<Vec<u8>>()].concat();
+    let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
+    let mut file = [
+        vec![0xff, 0xd8],
+        segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+        segment(0xc0, &[&[8], &sides[..], &[1, 1, 0x11, 0]].concat()),
+        segment(0xc4, &dc),
+        segment(0xc4, &ac),
+        segment(0xda, &[1, 1, 0, 0, 63, 0]),
+    ]
+    .concat();
+    let (mut hold, mut held) = (0_u64, 0);
+    let mut put = |value: u32, count: u32, file: &mut Vec<u8>| {
+        hold = hold << count | u64::from(value);
+        held += count;
+        while held >= 8 {
+            held -= 8;
+            let byte = (hold >> held).to_le_bytes()[0];
+            file.push(byte);
+            if byte == 0xff {
+                file.push(0);
+            }
+        }
+    };
+    let mut dice: u32 = 1;
+    for _ in 0..u32::from(side / 8).pow(2) {
+        put(0, 4, &mut file);
+        for _ in 0..63 {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // No run, a size of five.
+            put(4, 8, &mut file);
+            put(dice >> 27, 5, &mut file);
+        }
+    }
+    put(0xff, 8, &mut file);
+    file.extend([0xff, 0xd9]);
+    file
+}
+
+#[test]
+fn a_file_whose_bits_all_move_takes_no_more_than_was_said_and_about_its_own_size() {
+    let file = without_zeros(1_504);
+    assert!(file.len() > 3 << 20);
+    // Of eight marks one may need no move.
+    let mut moved = 0;
+    for size in ["20px", "24px", "28px"] {
+        let query = format!("position=tl&size={size}");
+        let (path, said, most) = held(&file, &query);
+        assert_eq!(path, Path::Splice);
+        assert!(most <= said, "held {most}, said {said}");
+        assert!(most < file.len() as u64 * 3 / 2 + (4 << 20), "held {most} for {}", file.len());
+        moved += u32::from(most > file.len() as u64);
+        assert_eq!(image::load_from_memory(&made(&file, &query)).unwrap().width(), 1_504);
+    }
+    assert!(moved > 0);
+}
+
+#[test]
+fn the_most_segments_and_chunks_there_may_be_take_no_more_than_was_said() {
+    let segments = [&PHOTO[..2], &b"\xff\xfe\0\x02".repeat(4_000), &PHOTO[2..]].concat();
+    let progressive = [&PROGRESSIVE[..2], &b"\xff\xfe\0\x02".repeat(4_000), &PROGRESSIVE[2..]].concat();
+    let png = written(&DynamicImage::new_rgb8(64, 64), ImageFormat::Png);
+    let chunk = |name: &[u8; 4], body: &[u8]| {
+        let named = [&name[..], body].concat();
+        let sum = named.iter().fold(u32::MAX, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| sum >> 1 ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 })
+        });
+        [&u32::try_from(body.len()).unwrap().to_be_bytes(), &named[..], &(!sum).to_be_bytes()].concat()
+    };
+    let with = |chunks: &[u8]| [&png[..33], chunks, &png[33..]].concat();
+    let long = |name| with(&chunk(name, &[b"a\0".as_slice(), &vec![0xe9; 20 << 20]].concat()));
+    let files = [
+        ("segments", segments, ""),
+        ("segments", progressive, "metadata=keep"),
+        ("texts", with(&chunk(b"tEXt", b"a\0").repeat(990)), ""),
+        ("compressed texts", with(&chunk(b"zTXt", b"a\0\0\x78\x9c\x03\0\0\0\0\x01").repeat(990)), ""),
+        ("a long text", long(b"tEXt"), ""),
+        ("long EXIF data", long(b"eXIf"), "metadata=keep"),
+    ];
+    for (name, file, query) in files {
+        let (_, said, most) = held(&file, query);
+        assert!(most <= said, "{name}: held {most}, said {said}");
+    }
+}

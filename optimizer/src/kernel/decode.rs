@@ -4,6 +4,7 @@
 //! says. Decoders are other people's code fed with other people's bytes: each runs inside `catch_unwind`, and what it
 //! is about to allocate is checked first, since an allocation that fails ends the process.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,6 +14,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder};
 
 use super::codec::{self, Said};
+use super::header::PngChunks;
 use super::{Format, Header};
 use crate::plan::Metadata;
 use crate::refusal::Refusal;
@@ -84,8 +86,36 @@ fn read(bytes: &[u8], header: &Header, metadata: Metadata) -> Result<Picture, Un
             let exif = said.exif.take().filter(|_| metadata == Metadata::Keep);
             Ok(upright(pixels, orientation.unwrap_or(Orientation::NoTransforms), said.icc, exif))
         }
-        Format::Png => picture(PngDecoder::with_limits(Cursor::new(bytes), limits.clone())?, header, limits, metadata),
+        Format::Png => {
+            let bytes = needed(bytes).map_err(Unread::Refused)?;
+            picture(PngDecoder::with_limits(Cursor::new(&*bytes), limits.clone())?, header, limits, metadata)
+        }
         Format::WebP => picture(WebPDecoder::new(Cursor::new(bytes))?, header, limits, metadata),
+    }
+}
+
+/// The PNG without chunks that say nothing here, or itself if there are none: its decoder unpacks and keeps texts.
+fn needed(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    let mut chunks = PngChunks::new(bytes);
+    let mut kept: Option<Vec<u8>> = None;
+    loop {
+        let before = chunks.rest();
+        let chunk = chunks.next()?;
+        // A small letter first: a decoder may do without it.
+        let needed = !chunk.name[0].is_ascii_lowercase()
+            || matches!(&chunk.name, b"tRNS" | b"iCCP" | b"eXIf" | b"sRGB" | b"gAMA" | b"cHRM" | b"sBIT" | b"cICP");
+        match (&mut kept, needed) {
+            (Some(kept), true) => kept.extend_from_slice(&before[..before.len() - chunks.rest().len()]),
+            (None, false) => {
+                let mut start = Vec::with_capacity(bytes.len());
+                start.extend_from_slice(&bytes[..bytes.len() - before.len()]);
+                kept = Some(start);
+            }
+            _ => {}
+        }
+        if &chunk.name == b"IEND" {
+            return Ok(kept.map_or(Cow::Borrowed(bytes), Cow::Owned));
+        }
     }
 }
 

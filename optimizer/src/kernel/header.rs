@@ -93,7 +93,7 @@ fn of_jpeg(bytes: &[u8]) -> Result<Header, Refusal> {
         match segment.marker {
             jpeg::DQT => jpeg::quantisers(segment.body, &mut tables)?,
             jpeg::SOS => break segment.body,
-            jpeg::APP0 => jfif |= segment.body.starts_with(b"JFIF\0"),
+            jpeg::APP0 => jfif |= jpeg::is_jfif(segment.body),
             jpeg::APP14 if segment.body.starts_with(b"Adobe") => adobe = segment.body.get(11).copied(),
             jpeg::EOI => return Err(jpeg::corrupt("it has no picture")),
             marker if jpeg::is_frame(marker) => frame = Some(Frame::parse(marker, segment.body)?),
@@ -139,9 +139,14 @@ fn of_png(bytes: &[u8]) -> Result<Header, Refusal> {
     }
 }
 
+/// Chunks at most that are not picture data, of which there may be any number. Decoders keep something of each.
+const MOST_CHUNKS: u32 = 1000;
+
 /// The chunks of a PNG, in order.
 pub(super) struct PngChunks<'a> {
     rest: &'a [u8],
+    /// How many that are not picture data may still come.
+    left: u32,
 }
 
 /// One chunk. Its checksum is left to the decoder.
@@ -152,7 +157,12 @@ pub(super) struct PngChunk<'a> {
 
 impl<'a> PngChunks<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes.get(PNG_SIGNATURE.len()..).unwrap_or_default() }
+        Self { rest: bytes.get(PNG_SIGNATURE.len()..).unwrap_or_default(), left: MOST_CHUNKS }
+    }
+
+    /// What comes after the last chunk.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next chunk, or [`Refusal::Truncated`] when the file ends first.
@@ -164,6 +174,13 @@ impl<'a> PngChunks<'a> {
         let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         let (Some(body), Some(rest)) = (rest.get(..length), rest.get(length + 4..)) else { return Err(truncated) };
         self.rest = rest;
+        if &name != b"IDAT" {
+            let many = || Refusal::Corrupt {
+                format: Format::Png,
+                why: format!("it has more than {MOST_CHUNKS} chunks besides its data"),
+            };
+            self.left = self.left.checked_sub(1).ok_or_else(many)?;
+        }
         Ok(PngChunk { name, body })
     }
 }

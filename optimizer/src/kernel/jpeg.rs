@@ -38,15 +38,21 @@ pub(super) struct Segment<'a> {
     pub(super) body: &'a [u8],
 }
 
+/// Segments gone through at most. A photo has some dozens, one with a colour profile and long notes some hundreds; what is
+/// kept of each costs memory, so that a file of nothing else would take many times its length.
+const MOST_SEGMENTS: u32 = 4096;
+
 /// Goes through the segments of a file.
 pub(super) struct Segments<'a> {
     rest: &'a [u8],
+    /// How many may still come.
+    left: u32,
 }
 
 impl<'a> Segments<'a> {
     /// `bytes` starts with a start-of-image marker.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes.get(2..).unwrap_or_default() }
+        Self { rest: bytes.get(2..).unwrap_or_default(), left: MOST_SEGMENTS }
     }
 
     /// What comes after the last segment: entropy-coded data, after [`SOS`].
@@ -73,6 +79,7 @@ impl<'a> Segments<'a> {
                 0x00 | 0x01 | 0xd0..=0xd8 => {}
                 EOI => return Ok(Segment { marker, body: &[] }),
                 _ => {
+                    self.left = self.left.checked_sub(1).ok_or_else(|| corrupt("it has more than 4,096 segments"))?;
                     let (length, _) = after.split_first_chunk::<2>().ok_or_else(ends)?;
                     let length = usize::from(u16::from_be_bytes(*length));
                     if length < 2 {
@@ -108,6 +115,11 @@ pub(super) struct Frame {
     pub(super) height: u32,
     components: [Component; 4],
     count: usize,
+}
+
+/// Whether this body of an [`APP0`] segment makes the file a JFIF, by libjpeg's rule: not if it is too short.
+pub(super) fn is_jfif(body: &[u8]) -> bool {
+    body.starts_with(b"JFIF\0") && body.len() >= 14
 }
 
 /// Whether this marker starts a frame, of any coding process.

@@ -14,7 +14,7 @@ const CODED: u64 = 4;
 const LONGER: u64 = 16;
 /// Bytes of a block in memory: its coefficients, and a bit for each that is not zero.
 const STORED: u64 = 64 * 2 + 8;
-/// What a PNG decoder may unpack besides the pixels: a colour profile, texts.
+/// What a PNG decoder may unpack besides the pixels: a colour profile.
 const UNPACKED: u64 = 32 << 20;
 /// What libwebp takes for a pixel: it in two forms, and the decisions to code before they are coded, which are most for
 /// noise at the finest: 24 bytes measured, 31 with noise in alpha, 5 for a photo.
@@ -48,7 +48,8 @@ fn rgb(input: u64, pixels: u64, header: &Header, plan: &Plan, target: Format) ->
     let held = pixels * (2 * pixel + 4);
     let decoder = match header.format {
         Format::Jpeg => input + header.stored.map_or(0, |stored| 2 * stored.coefficients),
-        Format::Png => input + UNPACKED,
+        // Without its texts, and a chunk in a buffer that doubles as it grows.
+        Format::Png => 3 * input + UNPACKED,
         Format::WebP => input + 6 * pixels,
     };
     let written = match target {

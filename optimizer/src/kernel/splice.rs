@@ -105,9 +105,17 @@ impl Whole<'_> {
     }
 
     fn transcoded(&self) -> Result<Output, Refusal> {
-        let mut transcoder = Transcoder::new(&self.file);
+        self.transcoded_to(false).or_else(|walk| match walk {
+            // The file's own coefficients are too large, and the difference to one of the mark is more so.
+            Walk::Missing => self.transcoded_to(true).map_err(Walk::refusal),
+            Walk::Refused(refusal) => Err(refusal),
+        })
+    }
+
+    fn transcoded_to(&self, beyond: bool) -> Result<Output, Walk> {
+        let mut transcoder = Transcoder::new(&self.file, beyond);
         let pieces = self.head(Coding::Huffman(&transcoder.tables()));
-        self.walk(&mut transcoder).map_err(Walk::refusal)?;
+        self.walk(&mut transcoder)?;
         Ok(output(pieces, self.input, transcoder.finish(), Path::Transcode))
     }
 

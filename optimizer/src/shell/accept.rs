@@ -2,7 +2,7 @@
 //!
 //! In: the header and the format of the input. Out: a format. Cost: O(length of the header).
 //! Source: RFC 9110, section 12.5.1, and one fact it does not know: a browser that takes WebP says so by name, and one
-//! that does not still says `*/*`. So WebP must be named; and when nothing fits, the input's own format is sent, which
+//! that does not still says `*/*`. So WebP must be named, and be wanted no less than the input's own format; and when nothing fits, the input's own format is sent, which
 //! the RFC allows and an error would not improve.
 
 use crate::kernel::{Format, Header};
@@ -10,7 +10,8 @@ use crate::kernel::{Format, Header};
 /// The format to answer with.
 pub(super) fn choose(accept: Option<&str>, input: &Header) -> Format {
     let Some(accept) = accept else { return input.format };
-    if named(accept, Format::WebP).is_some_and(|weight| weight > 0.0) && fits(Format::WebP, input) {
+    let wanted = |webp: f32| webp > 0.0 && webp >= weight(accept, input.format);
+    if named(accept, Format::WebP).is_some_and(wanted) && fits(Format::WebP, input) {
         return Format::WebP;
     }
     // Lossless input is better off as a PNG, lossy input as a JPEG.
@@ -59,6 +60,19 @@ mod tests {
         assert_eq!(choose(Some(chrome), &input(Format::Jpeg)), Format::WebP);
         assert_eq!(choose(Some("image/*,*/*;q=0.8"), &input(Format::Jpeg)), Format::Jpeg);
         assert_eq!(choose(Some("image/webp;q=0, */*"), &input(Format::Png)), Format::Png);
+    }
+
+    #[test]
+    fn webp_is_not_chosen_when_the_format_of_the_input_is_wanted_more() {
+        for (accept, format) in [
+            ("image/webp;q=0.1, image/jpeg", Format::Jpeg),
+            ("image/webp;q=0.5, image/*;q=0.6", Format::Jpeg),
+            ("image/webp;q=0.1, image/png", Format::WebP),
+            ("image/webp;q=0.5, image/jpeg;q=0.5", Format::WebP),
+            ("image/webp, image/jpeg;q=0.9, */*;q=0.8", Format::WebP),
+        ] {
+            assert_eq!(choose(Some(accept), &input(Format::Jpeg)), format, "{accept}");
+        }
     }
 
     #[test]

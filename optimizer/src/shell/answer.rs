@@ -101,7 +101,7 @@ async fn optimize(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Re
             describe(answer.headers_mut(), shared, &etag, varies, &[("read", read)]);
             return Ok(answer);
         }
-        Outcome::Known | Outcome::Other => return Err(Refusal::Precondition { etag }),
+        Outcome::Known | Outcome::Other => return Err(Refusal::Precondition { etag, varies }),
     }
     let bytes = shared.kernel.memory(image.len() as u64, &header, &plan, target);
     let job = Job { shared: Arc::clone(shared), image, header, plan, target };
@@ -218,10 +218,13 @@ fn refused(refusal: &Refusal) -> Answer {
         Refusal::Method { allow, .. } => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        Refusal::Precondition { etag } => {
+        Refusal::Precondition { etag, varies } => {
             // Of digits and letters, so always a header value.
             if let Ok(value) = HeaderValue::try_from(format!("\"{etag}\"")) {
                 headers.insert(ETAG, value);
+            }
+            if *varies {
+                headers.insert(VARY, HeaderValue::from_static("Accept"));
             }
         }
         Refusal::QueueFull | Refusal::BodyMemory => {

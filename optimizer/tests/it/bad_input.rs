@@ -163,3 +163,34 @@ fn no_single_changed_byte_makes_the_kernel_panic() {
         }
     }
 }
+
+#[test]
+fn segments_and_chunks_without_number_are_refused_and_many_are_not() {
+    let jpeg = |count: usize| [&fixture::PHOTO[..2], &b"\xff\xfe\0\x02".repeat(count), &fixture::PHOTO[2..]].concat();
+    assert_eq!(label(&jpeg(4000)), "ok");
+    for count in [4097, 100_000] {
+        let refusal = Header::read(&jpeg(count), &Limits::default()).unwrap_err();
+        assert_eq!(refusal.status_and_label().1, "corrupt", "{refusal}");
+    }
+    // Between scans they are as many.
+    let file = fixture::PROGRESSIVE;
+    let second = (0..file.len() - 1).filter(|at| file[*at..].starts_with(b"\xff\xda")).nth(1).unwrap();
+    let between = [&file[..second], &b"\xff\xfe\0\x02".repeat(4097), &file[second..]].concat();
+    for query in ["", "format=png", "quality=50"] {
+        assert_eq!(optimize(&between, query).unwrap_err().status_and_label().1, "corrupt", "{query}");
+    }
+    let png = encoded(&detail(16, 16), ImageFormat::Png);
+    let header = 8 + 25;
+    let before = |count: usize| [&png[..header], &png_chunk(*b"tEXt", b"a\0").repeat(count), &png[header..]].concat();
+    let end = png.len() - 12;
+    let after = |count: usize| [&png[..end], &png_chunk(*b"zTXt", b"a\0\0").repeat(count), &png[end..]].concat();
+    assert_eq!((label(&before(900)), label(&after(900))), ("ok", "ok"));
+    for count in [1001, 100_000] {
+        assert_eq!((label(&before(count)), label(&after(count))), ("corrupt", "corrupt"), "{count}");
+    }
+    // Picture data may be in any number of chunks.
+    let idat = png_chunk(*b"IDAT", b"");
+    let idat = [&idat[..8], &0x35af_061e_u32.to_be_bytes()].concat();
+    let first = png.windows(4).position(|name| name == b"IDAT").unwrap() - 4;
+    assert_eq!(label(&[&png[..first], &idat.repeat(5_000), &png[first..]].concat()), "ok");
+}

@@ -99,3 +99,12 @@ fn a_cache_control_that_is_no_header_value_is_an_error_at_the_start() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("Cache-Control"));
 }
+
+#[test]
+fn a_412_that_depends_on_accept_says_so() {
+    let server = Server::start(&[]);
+    for (query, vary) in [("?format=auto", Some("Accept")), ("", None)] {
+        let reply = server.post(query, &[("If-None-Match", "*")], PHOTO);
+        assert_eq!((reply.status, reply.header("vary")), (412, vary), "{query}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What is said about a picture: kept, dropped, and never wrong.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use image::ImageDecoder as _;
@@ -7,7 +8,7 @@ use image::codecs::{jpeg, png, webp};
 use image::metadata::Orientation;
 use weir_optimizer::kernel::{Format, Path};
 
-use super::fixture::{PHOTO, kind, optimize, run, with_orientation, with_segment};
+use super::fixture::{PHOTO, PROGRESSIVE, kind, optimize, run, with_orientation, with_segment};
 
 /// A photo with an orientation, a position, a comment, a colour profile and an index of further pictures.
 fn talkative() -> Vec<u8> {
@@ -81,4 +82,37 @@ fn an_upright_photo_gets_no_exif_data() {
     assert!(!has(&optimize(&with_orientation(PHOTO, 1), "").unwrap(), b"Exif"));
     assert!(!has(&optimize(&with_orientation(PHOTO, 77), "").unwrap(), b"Exif"));
     assert!(has(&optimize(&with_orientation(PHOTO, 3), "").unwrap(), b"Exif"));
+}
+
+#[test]
+fn the_small_pictures_of_jfif_and_segments_without_a_use_never_go_out() {
+    let mut file = PHOTO.to_vec();
+    // Another JFIF segment than the photo has: with a small picture of 3 x 2 pixels.
+    assert_eq!(&file[2..11], b"\xff\xe0\0\x10JFIF\0");
+    file.drain(2..20);
+    for (marker, body) in [(0xf3, &b"SECRET"[..]), (0x0a, b"SECRET"), (0xde, b"SECRET"), (0xe0, b"JFXX\0\x13SECRET")] {
+        file = with_segment(&file, marker, body);
+    }
+    let jfif = [&b"JFIF\0\x01\x02\x01\x01\x2c\x01\x2c\x03\x02"[..], b"SECRET", &[7; 12]].concat();
+    let one_scan = with_segment(&file, 0xe0, &jfif);
+    let several = with_segment(&with_segment(PROGRESSIVE, 0xf3, b"SECRET"), 0xe0, &jfif);
+    let mut paths = BTreeSet::new();
+    for file in [&one_scan, &several] {
+        for query in
+            ["", "metadata=keep", "quality=60", "quality=60&metadata=keep", "color=00ff00&opacity=1&position=tile"]
+        {
+            let output = run(file, query).unwrap();
+            paths.insert(output.path.name());
+            let file = output.to_vec();
+            assert!(!has(&file, b"SECRET"), "{query}");
+            let plain = b"\xff\xe0\0\x10JFIF\0\x01\x02\x01\x01\x2c\x01\x2c\0\0";
+            assert!(file[2..].starts_with(plain), "{query}");
+        }
+    }
+    assert!(paths.contains("splice") && paths.contains("coefficients") && paths.contains("requantise"), "{paths:?}");
+}
+
+#[test]
+fn a_jfif_segment_without_a_small_picture_is_kept_as_it_is() {
+    assert_eq!(optimize(PHOTO, "").unwrap()[..20], PHOTO[..20]);
 }

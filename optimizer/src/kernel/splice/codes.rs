@@ -128,9 +128,9 @@ fn shortened(lengths: &[usize; 257]) -> [u8; 257] {
     counts.map(|count| u8::try_from(count).unwrap_or(u8::MAX))
 }
 
-/// Every symbol a DC table of a baseline file may need.
-pub(super) fn all_dc() -> impl Iterator<Item = u8> {
-    0..=11
+/// Every symbol a DC table of a baseline file may need, or also `beyond` it, where decoders still read.
+pub(super) fn all_dc(beyond: bool) -> impl Iterator<Item = u8> {
+    0..=if beyond { 15 } else { 11 }
 }
 
 /// Every symbol an AC table of a baseline file may need.

@@ -8,6 +8,11 @@ use super::file::Sequential;
 use super::ink::Ink;
 use crate::kernel::huffman::{Bits, Fault, Place};
 
+/// No DC coefficient beside a mark is larger: what samples of 8 bits give is at most 1,024. From there to what a mark makes
+/// there always is a difference that a table can say; beyond, decoders do not agree, since libjpeg keeps 16 bits.
+const MOST_DC: u32 = 16_383;
+const TOO_LARGE: Fault = Fault::Broken("a DC coefficient is larger than any samples give");
+
 /// What one component of a unit is coded with.
 #[derive(Clone, Copy)]
 pub(super) struct Coding<'a> {
@@ -62,6 +67,9 @@ pub(super) fn drive<'a>(
         let mut at = first;
         while let Some(span) = spans.next_if(|span| span.start < end) {
             pen.pass(&mut bits, &codings, span.start - at, &mut dc)?;
+            if dc.iter().any(|dc| dc.unsigned_abs() > MOST_DC) {
+                return Err(TOO_LARGE.into());
+            }
             pen.begin(bits.place(), dc);
             for unit in span.clone() {
                 one(file, ink, &codings, unit, &mut bits, &mut dc, pen)?;
@@ -92,6 +100,9 @@ fn one(
             for across in 0..part.across {
                 let mut block = block::read(bits, coding.dc, coding.ac, coding.part, *dc)?;
                 *dc = block.dc;
+                if dc.unsigned_abs() > MOST_DC {
+                    return Err(TOO_LARGE.into());
+                }
                 if let Some(ink) = ink {
                     ink.blend(
                         file,

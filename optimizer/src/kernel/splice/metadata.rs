@@ -2,8 +2,10 @@
 //!
 //! In: the segments before the scan. Out: those kept. Cost: O(segments).
 //! Kept always: what a decoder needs, JFIF, Adobe's marker, the colour profile, and the orientation, since the picture
-//! stays stored as it was. Everything else, position and camera data first of all, only when asked for.
-//! Source: Exif 2.32, sections 4.5.4 and 4.6.2; CIPA DC-007 for the index of several pictures, whose offsets would be
+//! stays stored as it was. Other metadata, position and camera data first of all, only when asked for.
+//! Never kept: the small pictures that JFIF has room for, which show the picture without its mark, and segments without a
+//! use in a file of this kind, whatever is in them. A small picture inside of EXIF data goes out with it, if that is kept.
+//! Source: JFIF 1.02; Exif 2.32, sections 4.5.4 and 4.6.2; CIPA DC-007 for the index of several pictures, whose offsets would be
 //! wrong, and which is dropped with what follows the picture.
 
 use image::metadata::Orientation;
@@ -14,6 +16,8 @@ use crate::kernel::jpeg;
 use crate::plan::Metadata;
 
 const EXIF: &[u8] = b"Exif\0\0";
+/// Bytes of a JFIF segment without a small picture, whose sides are the last two.
+const JFIF: usize = 14;
 
 /// How the viewer turns the picture.
 pub(super) fn orientation(head: &[Piece<'_>]) -> Orientation {
@@ -48,26 +52,32 @@ pub(super) fn head(
             jpeg::DHT => matches!(coding, Coding::Own),
             jpeg::DQT | jpeg::DRI | jpeg::SOS => !matches!(coding, Coding::Fresh(_)),
             marker if jpeg::is_frame(marker) => !matches!(coding, Coding::Fresh(_)),
-            jpeg::APP0 if body.starts_with(b"JFIF\0") => true,
+            // With a small picture it is written again without.
+            jpeg::APP0 if body.starts_with(b"JFIF\0") => body.len() == JFIF && body.ends_with(&[0, 0]),
+            jpeg::APP0 if body.starts_with(b"JFXX\0") => false,
             jpeg::APP2 if body.starts_with(b"ICC_PROFILE\0") => true,
             jpeg::APP2 if body.starts_with(b"MPF\0") => false,
             jpeg::APP14 if body.starts_with(b"Adobe") => true,
             jpeg::APP0..=jpeg::APP15 | jpeg::COM => metadata == Metadata::Keep,
-            _ => true,
+            _ => false,
         };
+        if *marker == jpeg::APP0 && !kept && jpeg::is_jfif(body) {
+            let said = body.get(..JFIF - 2).unwrap_or_default();
+            pieces.make([&[0xff, jpeg::APP0, 0, 16], said, &[0, 0]].concat());
+        }
         if *marker == jpeg::APP1
             && body.starts_with(EXIF)
             && !kept
             && !turned
             && orientation != Orientation::NoTransforms
         {
-            pieces.make(&minimal(orientation));
+            pieces.make(minimal(orientation));
             turned = true;
         }
         if *marker == jpeg::SOS {
             match coding {
                 Coding::Own => {}
-                Coding::Huffman(segments) | Coding::Fresh(segments) => pieces.make(segments),
+                Coding::Huffman(segments) | Coding::Fresh(segments) => pieces.make(segments.to_vec()),
             }
         }
         if kept {

@@ -19,6 +19,8 @@ use crate::kernel::huffman::{Bits, Place, data_byte};
 const MOST_BLOCKS: usize = 2048;
 /// How many stay for the choice of the codes that keep the bit of the byte.
 const CHOICE: usize = 256;
+/// New bytes are handed over in about this many, so that they are never in a buffer that grows and in a copy.
+const CHUNK: usize = 128 << 10;
 /// A code for sixteen zeros.
 const ZEROS: u8 = 0xf0;
 
@@ -57,7 +59,7 @@ impl<'a> Splicer<'a> {
     /// The pieces of the new file, after the last [`Pen::close`].
     pub(super) fn finish(self) -> Pieces {
         let mut pieces = self.pieces;
-        pieces.make(&[0xff, crate::kernel::jpeg::EOI]);
+        pieces.make(vec![0xff, crate::kernel::jpeg::EOI]);
         pieces
     }
 
@@ -67,8 +69,27 @@ impl<'a> Splicer<'a> {
     }
 
     fn hand_over(&mut self) {
-        let bytes = self.writer.take();
-        self.pieces.make(&bytes);
+        let mut bytes = self.writer.take();
+        bytes.shrink_to_fit();
+        self.pieces.make(bytes);
+    }
+
+    /// Writes the bits of the file up to `to` that are not written yet, at another bit of their bytes.
+    fn shift(&mut self, to: Place) {
+        let data = self.file.data;
+        while to.byte - self.from.byte.min(to.byte) > CHUNK {
+            let mut byte = self.from.byte + CHUNK;
+            // Not between a byte of ones and what is stuffed after it.
+            while byte < to.byte && data.get(byte - 1) == Some(&0xff) {
+                byte += 1;
+            }
+            let next = Place { byte, bit: 0 };
+            self.writer.copy(data, self.from, next);
+            self.from = next;
+            self.hand_over();
+        }
+        self.writer.copy(data, self.from, to);
+        self.from = to;
     }
 
     /// Writes the first `count` blocks that are kept.
@@ -137,7 +158,7 @@ impl Pen for Splicer<'_> {
     fn begin(&mut self, at: Place, dc: [i32; 3]) {
         self.dc = dc;
         if self.moved {
-            self.writer.copy(self.file.data, self.from, at);
+            self.shift(at);
         } else {
             self.keep(at.byte);
             self.writer.copy(self.file.data, Place { byte: at.byte, bit: 0 }, at);
@@ -150,6 +171,9 @@ impl Pen for Splicer<'_> {
             let count = MOST_BLOCKS - CHOICE;
             self.write(count, [0; 4])?;
             self.blocks.drain(..count);
+            if self.writer.len() >= CHUNK {
+                self.hand_over();
+            }
         }
         Ok(())
     }
@@ -186,7 +210,7 @@ impl Pen for Splicer<'_> {
     fn close(&mut self, at: Place) {
         let end = at.rounded_up(self.file.data);
         if self.moved {
-            self.writer.copy(self.file.data, self.from, at);
+            self.shift(at);
             self.writer.pad();
             self.hand_over();
             self.moved = false;

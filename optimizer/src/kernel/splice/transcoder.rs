@@ -43,10 +43,11 @@ pub(super) struct Transcoder<'a> {
 }
 
 impl<'a> Transcoder<'a> {
-    pub(super) fn new(file: &'a Sequential<'a>) -> Self {
+    /// For differences `beyond` those of a baseline file, or not.
+    pub(super) fn new(file: &'a Sequential<'a>, beyond: bool) -> Self {
         let dc = |number: usize| {
             let own: &Dc = file.dc.get(number)?.as_ref()?;
-            Completed::of(&own.codes, all_dc(), 0, number)
+            Completed::of(&own.codes, all_dc(beyond), 0, number)
         };
         let ac = |number: usize| {
             let own: &Ac = file.ac.get(number)?.as_ref()?;

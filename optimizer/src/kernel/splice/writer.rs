@@ -77,6 +77,11 @@ impl Writer {
         self.held % 8
     }
 
+    /// Whole bytes written and not taken yet, but for the last few.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Notes where it is.
     pub(super) fn mark(&self) -> Mark {
         Mark { length: self.bytes.len(), hold: self.hold, held: self.held }
