@@ -106,7 +106,7 @@ pub struct Service {
     pub endpoints: Vec<Endpoint>,
     /// Where further endpoints come from: Consul, files and DNS in this order, then the endpoints that are written by name.
     pub sources: Vec<Source>,
-    /// For how long a source must have said that there are none before that is believed; zero believes it at once.
+    /// After this time a source that says once more that there are none is believed; zero believes it at once.
     pub empty_after: Millis,
     /// How endpoints are found broken and found well again.
     pub health: HealthRules,

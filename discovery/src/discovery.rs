@@ -112,10 +112,10 @@ impl Discovery {
         for (service, settings) in config.services.iter().enumerate() {
             let mut names: Vec<(Arc<str>, bool)> = Vec::new();
             for (source, configured) in settings.sources.iter().enumerate() {
-                let opened = sources.opener.open(&configured.kind, &names).map_err(|error| DiscoveryError::Source {
-                    service: settings.name.clone(),
-                    kind: kind(&configured.kind),
-                    source: error,
+                let patience = settings.empty_after.duration();
+                let opened = sources.opener.open(&configured.kind, &names, patience).map_err(|error| {
+                    let (service, kind) = (settings.name.clone(), kind(&configured.kind));
+                    DiscoveryError::Source { service, kind, source: error }
                 })?;
                 names.push((Arc::clone(&opened.name), configured.backup));
                 sources.follow(Place { service, source }, opened.kind, Duration::ZERO);
@@ -161,7 +161,6 @@ impl Discovery {
         let mut quiet_until = Moment::default();
         loop {
             let gathered = (!self.memberships.changed.is_empty()).then_some(quiet_until);
-            let due = self.memberships.all.iter().filter_map(Membership::due).chain(gathered).min();
             tokio::select! {
                 () = &mut shutdown => return,
                 Some((place, news)) = self.sources.news.recv() => {
@@ -170,7 +169,7 @@ impl Discovery {
                         self.memberships.hear(place, news, self.clock.now());
                     }
                 }
-                () = until(self.clock, due) => self.memberships.believe(self.clock.now()),
+                () = until(self.clock, gathered) => {}
                 Some(ended) = self.sources.tasks.join_next_with_id() => self.begin_again(&ended),
             }
             let now = self.clock.now();
@@ -236,8 +235,11 @@ impl Discovery {
         let failed = News::Failed(SourceError { reason: "fault", text });
         self.memberships.hear(place, failed, self.clock.now());
         let service = self.config.services.get(place.service);
-        let Some(settings) = service.and_then(|service| service.sources.get(place.source)) else { return };
-        match self.sources.opener.open(&settings.kind, &[]) {
+        let Some((service, settings)) = service.and_then(|service| Some((service, service.sources.get(place.source)?)))
+        else {
+            return;
+        };
+        match self.sources.opener.open(&settings.kind, &[], service.empty_after.duration()) {
             Ok(opened) => self.sources.follow(place, opened.kind, AGAIN),
             Err(error) => error!(%error, "it cannot begin again"),
         }
@@ -258,16 +260,6 @@ impl Memberships {
         observe::news(service, &source, &news);
         let outcome = membership.hear(place.source, news, now);
         self.take(place, &source, outcome);
-    }
-
-    fn believe(&mut self, now: Moment) {
-        for service in 0..self.all.len() {
-            let Some(membership) = self.all.get_mut(service) else { continue };
-            for (source, outcome) in membership.believe(now) {
-                let name = self.all.get(service).and_then(|all| Some(Arc::clone(&all.sources().get(source)?.name)));
-                self.take(Place { service, source }, &name.unwrap_or_else(|| "".into()), outcome);
-            }
-        }
     }
 
     fn take(&mut self, place: Place, source: &str, outcome: Outcome) {
@@ -291,7 +283,7 @@ impl Memberships {
     }
 
     fn report(&self) -> Report {
-        Report::of(&self.names, &self.all)
+        Report::of(&self.names, &self.all, &self.found)
     }
 }
 

@@ -22,25 +22,37 @@ use crate::watch::Watched;
 pub struct Health {
     clock: Clock,
     tasks: JoinSet<()>,
-    running: HashMap<(Arc<str>, SocketAddr), (Watched, AbortHandle)>,
+    running: HashMap<Key, (Watched, AbortHandle)>,
+    /// Whose task it is, until it has ended: those that were aborted have nobody.
+    keys: HashMap<Id, Key>,
 }
+
+/// Service and address.
+type Key = (Arc<str>, SocketAddr);
 
 impl Health {
     /// Probes what the current snapshot lists, until `shutdown` completes or the publisher is gone.
     /// Then, or when this future is dropped, all probes stop where they are.
     pub async fn run(reader: Reader, clock: Clock, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut health = Self { clock, tasks: JoinSet::new(), running: HashMap::new() };
+        let mut health = Self::new(clock);
         // Before the load, so that a snapshot that comes in between is seen as new.
         let mut revisions = reader.revisions();
+        health.fit(&reader.load());
         loop {
-            health.fit(&reader.load());
             tokio::select! {
                 () = &mut shutdown => return,
-                changed = revisions.changed() => if changed.is_err() { return },
+                changed = revisions.changed() => match changed {
+                    Ok(()) => health.fit(&reader.load()),
+                    Err(_) => return,
+                },
                 Some(ended) = health.tasks.join_next_with_id() => health.ended(&ended),
             }
         }
+    }
+
+    fn new(clock: Clock) -> Self {
+        Self { clock, tasks: JoinSet::new(), running: HashMap::new(), keys: HashMap::new() }
     }
 
     fn fit(&mut self, snapshot: &Snapshot) {
@@ -58,6 +70,7 @@ impl Health {
                     Some((old, task)) if old.is_like(&watched) => task,
                     other => {
                         if let Some((_, task)) = other {
+                            self.keys.remove(&task.id());
                             task.abort();
                         }
                         self.spawn(watched.clone(), probe.clone(), Duration::ZERO)
@@ -67,18 +80,22 @@ impl Health {
             }
         }
         for (_, task) in before.into_values() {
+            self.keys.remove(&task.id());
             task.abort();
         }
     }
 
     fn spawn(&mut self, watched: Watched, probe: Probe, after: Duration) -> AbortHandle {
         let (clock, address) = (self.clock, watched.member.address);
-        self.tasks.spawn(async move {
+        let key = (Arc::clone(&watched.service), address);
+        let task = self.tasks.spawn(async move {
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
             }
             watched.run(probe, clock, async move |probe: &_| probe::ask(address, probe).await).await;
-        })
+        });
+        self.keys.insert(task.id(), key);
+        task
     }
 
     /// A task ends when it is aborted, or by a panic. An endpoint whose probes are gone would never return, so they
@@ -88,9 +105,7 @@ impl Health {
             Ok((id, ())) => *id,
             Err(broken) => broken.id(),
         };
-        let Some(key) = self.running.iter().find(|(_, (_, task))| task.id() == id).map(|(key, _)| key.clone()) else {
-            return;
-        };
+        let Some(key) = self.keys.remove(&id) else { return };
         let Some((watched, _)) = self.running.remove(&key) else { return };
         error!(service = %key.0, endpoint = %key.1, ?ended, "probes stopped by a fault of weir's own, and begin again");
         if let Some(probe) = watched.rules.probe.clone() {
@@ -116,10 +131,11 @@ mod tests {
         let live = Arc::new(Live::new(&rules));
         let member = Member::new(address, live);
         let watched = Watched { service: "optimizers".into(), member, rules: Arc::new(rules) };
-        let mut health = Health { clock: Clock::start(), tasks: JoinSet::new(), running: HashMap::new() };
+        let mut health = Health::new(Clock::start());
         let broken = health.tasks.spawn(async { panic!("on purpose") });
         let key = (Arc::clone(&watched.service), address);
         health.running.insert(key.clone(), (watched, broken.clone()));
+        health.keys.insert(broken.id(), key.clone());
 
         let ended = health.tasks.join_next_with_id().await.unwrap();
         health.ended(&ended);
@@ -127,5 +143,28 @@ mod tests {
         let (_, again) = &health.running[&key];
         assert_ne!(again.id(), broken.id());
         assert!(!again.is_finished());
+        assert_eq!(health.keys.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_of_endpoints_that_left_are_forgotten_at_once() {
+        let mut health = Health::new(Clock::start());
+        for ports in [1..4, 3..9, 3..4, 1..1] {
+            health.fit(&snapshot(ports.clone()));
+            let running: Vec<Id> = health.running.values().map(|(_, task)| task.id()).collect();
+            assert_eq!((running.len(), health.keys.len()), (ports.len(), ports.len()));
+            assert!(running.iter().all(|id| health.keys.contains_key(id)));
+        }
+    }
+
+    /// With a probe for each of these ports.
+    fn snapshot(ports: std::ops::Range<u16>) -> Snapshot {
+        let text = "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n[[service]]\nname = \"s\"\n\
+                    policy = \"weighted\"\nendpoints = [\"127.0.0.1:1\"]\n";
+        let mut config = weir_config::parse("weir.toml", text).unwrap();
+        let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
+        config.services[0].health.probe = Some(probe);
+        let found = ports.map(|port| crate::Found::new(([127, 0, 0, 1], port).into())).collect();
+        crate::assemble(&config, &[found], &mut crate::Lives::new(), weir_snapshot::Moment::default()).unwrap()
     }
 }

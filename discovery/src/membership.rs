@@ -2,8 +2,8 @@
 //!
 //! In: what the sources tell, with the moments. Out: the endpoints, and what is worth saying. Pure. Cost: a sort of each
 //! list that changed.
-//! A source that fails keeps its last good list. A source that says it has none keeps it too until it has said so for
-//! `empty_after` without a failure: Consul answers `[]` to a token that lost its rights, a registry restored from nothing
+//! A source that fails keeps its last good list. A source that says it has none keeps it too until it says so still, after
+//! `empty_after` without a failure (silence is no confirmation): Consul answers `[]` to a token that lost its rights, a registry restored from nothing
 //! says the same, and both are mended sooner than a pool that was emptied. Of two endpoints with one address the one of
 //! the lower tier counts, else the one listed first.
 
@@ -99,6 +99,11 @@ impl Belief {
         self.empty_since
     }
 
+    /// What a person should know of its last list.
+    pub(crate) fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
     /// Whether the first answer, or failure, is still out.
     pub(crate) fn is_awaited(&self) -> bool {
         self.last_contact.is_none() && self.failing.is_none()
@@ -112,6 +117,18 @@ impl Belief {
         if self.doubted {
             self.empty_since.get_or_insert(now);
         }
+    }
+
+    /// Believes that there are none if the source, which was heard just now, has said so for long enough.
+    fn believe(&mut self, now: Moment, empty_after: Duration, notes: &mut Vec<Note>) -> bool {
+        if self.empty_since.is_none_or(|since| now < since.after(empty_after)) {
+            return false;
+        }
+        notes.push(Note::Emptied);
+        self.doubted = false;
+        self.empty_since = None;
+        self.standing = Standing::Told;
+        self.hold(Vec::new(), notes)
     }
 
     fn fail(&mut self, error: SourceError, now: Moment, notes: &mut Vec<Note>) {
@@ -213,37 +230,21 @@ impl Membership {
         let mut outcome = Outcome::default();
         let Some(belief) = self.sources.get_mut(source) else { return outcome };
         match news {
-            News::Unchanged => belief.contact(now, &mut outcome.notes),
+            News::Unchanged => {
+                belief.contact(now, &mut outcome.notes);
+                outcome.changed = belief.believe(now, self.empty_after, &mut outcome.notes);
+            }
             News::Failed(error) => belief.fail(error, now, &mut outcome.notes),
             News::Endpoints(listing) => {
-                outcome.changed = belief.listed(listing, now, self.empty_after.is_zero(), &mut outcome.notes);
+                outcome.changed = belief.listed(listing, now, self.empty_after.is_zero(), &mut outcome.notes)
+                    || belief.believe(now, self.empty_after, &mut outcome.notes);
                 self.had_endpoints |= !belief.held.is_empty();
             }
         }
         outcome
     }
 
-    /// When [`Membership::believe`] has something to believe.
-    pub(crate) fn due(&self) -> Option<Moment> {
-        self.sources.iter().filter_map(|source| Some(source.empty_since?.after(self.empty_after))).min()
-    }
-
-    /// Believes the sources that have said for long enough that there are none; their indices.
-    pub(crate) fn believe(&mut self, now: Moment) -> Vec<(usize, Outcome)> {
-        let due = |source: &Belief| source.empty_since.is_some_and(|since| now >= since.after(self.empty_after));
-        let mut believed = Vec::new();
-        for (index, source) in self.sources.iter_mut().enumerate().filter(|(_, source)| due(source)) {
-            let mut notes = vec![Note::Emptied];
-            source.doubted = false;
-            source.empty_since = None;
-            source.standing = Standing::Told;
-            let changed = source.hold(Vec::new(), &mut notes);
-            believed.push((index, Outcome { changed, notes }));
-        }
-        believed
-    }
-
-    /// All endpoints: the fixed ones as they are written, the others by address. At most [`Endpoints::MAX`].
+    /// All endpoints: the fixed ones in the order written, the others by address. At most [`Endpoints::MAX`].
     pub(crate) fn endpoints(&self) -> Arc<[Found]> {
         if self.sources.is_empty() {
             return Arc::clone(&self.fixed);
@@ -256,7 +257,10 @@ impl Membership {
             all.iter().enumerate().map(|(index, found)| (found.address, index)).collect();
         for found in found {
             match places.get(&found.address).and_then(|&index| all.get_mut(index)) {
-                Some(fixed) if found.tier < fixed.tier => *fixed = found,
+                // Who wrote that it is drained is obeyed, whatever a source says of it.
+                Some(fixed) if found.tier < fixed.tier => {
+                    *fixed = Found { drained: found.drained | fixed.drained, ..found }
+                }
                 Some(_) => {}
                 None => all.push(found),
             }

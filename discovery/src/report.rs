@@ -8,7 +8,7 @@ use std::sync::Arc;
 use weir_snapshot::Moment;
 
 use crate::membership::{Belief, Membership, Standing};
-use crate::{SourceError, Stale};
+use crate::{Found, SourceError, Stale};
 
 /// How the sources of all services stand.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,10 @@ pub struct ServiceReport {
     pub routed: bool,
     /// Whether it ever had an endpoint, kept ones of before the start included.
     pub had_endpoints: bool,
+    /// How many endpoints it has now, wherever they are from.
+    pub endpoints: usize,
+    /// Whether one of them gets new exchanges: is not drained.
+    pub serves: bool,
     /// Its sources, beside the endpoints that are written in the configuration.
     pub sources: Vec<SourceReport>,
 }
@@ -47,6 +51,8 @@ pub struct SourceReport {
     pub doubted_since: Option<Moment>,
     /// Why its answers may be old.
     pub stale: Option<Stale>,
+    /// What a person should know of its last list, each in a sentence.
+    pub remarks: Vec<String>,
 }
 
 /// Whether clients should be sent here.
@@ -56,34 +62,47 @@ pub enum Readiness {
     Ready,
     /// Clients are served, but not all sources are well: what is wrong, in one line each.
     Degraded(String),
-    /// A route leads to a service that has never had an endpoint: what is wrong, in one line each.
+    /// A route leads to a service without an endpoint that takes new exchanges: what is wrong, in one line each.
     NotReady(String),
 }
 
 impl Report {
-    pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership]) -> Self {
-        let report = |((service, routed), membership): (&(Arc<str>, bool), &Membership)| ServiceReport {
-            service: Arc::clone(service),
-            routed: *routed,
-            had_endpoints: membership.had_endpoints(),
-            sources: membership.sources().iter().map(SourceReport::of).collect(),
+    /// `found` is what each service has in the current snapshot.
+    pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership], found: &[Arc<[Found]>]) -> Self {
+        let report = |(((service, routed), membership), found): ((&(Arc<str>, bool), &Membership), &Arc<[Found]>)| {
+            let sources = membership.sources().iter().map(SourceReport::of).collect();
+            ServiceReport {
+                service: Arc::clone(service),
+                routed: *routed,
+                had_endpoints: membership.had_endpoints(),
+                endpoints: found.len(),
+                serves: found.iter().any(|found| !found.drained),
+                sources,
+            }
         };
-        Self { services: services.iter().zip(memberships).map(report).collect() }
+        Self { services: services.iter().zip(memberships).zip(found).map(report).collect() }
     }
 
-    /// Not ready while a service that a route leads to has never had an endpoint: whoever sends clients here has better
-    /// places. Once it had one, what is known is the best there is, and to go on with it is the point of keeping it.
+    /// Not ready while a service that a route leads to has no endpoint that takes new exchanges: each of its requests is
+    /// refused here, and whoever sends clients has better places. A source that fails takes none away: what is known then
+    /// is the best there is, and to go on with it is the point of keeping it.
     pub fn readiness(&self, now: Moment) -> Readiness {
         let mut text = String::new();
         let mut ready = true;
         for service in &self.services {
-            if !service.had_endpoints && service.routed {
+            let refuses = service.routed && !service.serves;
+            if refuses {
                 ready = false;
+                let why = match (service.endpoints, service.had_endpoints) {
+                    (0, false) => "has never had an endpoint".to_owned(),
+                    (0, true) => "has no endpoint left: its sources list none".to_owned(),
+                    (endpoints, _) => format!("has no endpoint in service: {endpoints} are drained"),
+                };
                 // Writing to a String does not fail.
-                writeln!(text, "service `{}` has never had an endpoint", service.service).ok();
+                writeln!(text, "service `{}` {why}", service.service).ok();
             }
             for source in &service.sources {
-                if let Some(trouble) = source.trouble(now) {
+                if let Some(trouble) = source.trouble(now, refuses) {
                     writeln!(text, "service `{}`, {}: {trouble}", service.service, source.source).ok();
                 }
             }
@@ -106,11 +125,14 @@ impl SourceReport {
             cached: source.standing == Standing::Cached,
             doubted_since: source.doubted_since(),
             stale: source.stale.clone(),
+            remarks: source.remarks().to_vec(),
         }
     }
 
-    /// What is wrong with it, in one line; `None` when nothing is.
-    fn trouble(&self, now: Moment) -> Option<String> {
+    /// What is wrong with it, in one line; `None` when nothing is. That it lists none is wrong when its service `refuses`.
+    fn trouble(&self, now: Moment, refuses: bool) -> Option<String> {
+        // It names what to write or to check.
+        let remark = self.remarks.iter().fold(String::new(), |all, remark| format!("{all}; {remark}"));
         let endpoints = self.endpoints;
         let kept = if self.cached { "kept from before the start" } else { "that it told last" };
         let seconds = |since: Moment| now.since(since).as_secs();
@@ -122,7 +144,13 @@ impl SourceReport {
             return Some(format!("no answer yet, {endpoints} endpoints {kept}"));
         }
         if let Some(since) = self.doubted_since {
-            return Some(format!("lists none for {} s, {endpoints} endpoints {kept} stay for now", seconds(since)));
+            return Some(format!(
+                "lists none for {} s, {endpoints} endpoints {kept} stay for now{remark}",
+                seconds(since)
+            ));
+        }
+        if refuses && endpoints == 0 {
+            return Some(format!("lists no endpoint{remark}"));
         }
         let stale = self.stale.as_ref()?;
         let leader = if stale.known_leader { "" } else { ", and it knows no leader" };
@@ -145,7 +173,8 @@ mod tests {
     }
 
     fn readiness(membership: Membership, routed: bool) -> Readiness {
-        Report::of(&[("s".into(), routed)], &[membership]).readiness(at(10))
+        let found = membership.endpoints();
+        Report::of(&[("s".into(), routed)], &[membership], &[found]).readiness(at(10))
     }
 
     fn membership(fixed: &[Found]) -> Membership {
@@ -178,6 +207,29 @@ mod tests {
              service `s`, consul a: no answer for 9 s, 0 endpoints that it told last: nobody there\n"
         );
         assert!(matches!(readiness(membership(&[]), false), Readiness::Degraded(_)), "nobody is sent there");
+    }
+
+    #[test]
+    fn a_weir_is_not_ready_while_a_routed_service_has_no_endpoint_left() {
+        let mut members = membership(&[]);
+        let none = || News::Endpoints(Listing { remarks: vec!["is `a` its name?".to_owned()], ..Listing::default() });
+        members.hear(0, News::Endpoints(Listing { endpoints: vec![one()], ..Listing::default() }), at(1));
+        members.hear(0, none(), at(2));
+        members.hear(0, none(), at(32));
+        let Readiness::NotReady(text) = readiness(members, true) else { panic!() };
+        assert_eq!(
+            text,
+            "service `s` has no endpoint left: its sources list none\n\
+             service `s`, consul a: lists no endpoint; is `a` its name?\n"
+        );
+    }
+
+    #[test]
+    fn a_weir_whose_endpoints_are_all_drained_is_not_ready() {
+        let Readiness::NotReady(text) = readiness(membership(&[Found { drained: true, ..one() }]), true) else {
+            panic!()
+        };
+        assert!(text.starts_with("service `s` has no endpoint in service: 1 are drained\n"), "{text}");
     }
 
     #[test]

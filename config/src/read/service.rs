@@ -137,7 +137,7 @@ static EMPTY_AFTER: Key<Duration, Otherwise<Millis>> = Key {
     name: "empty_after",
     kind: Duration { min: Millis::new(0), max: ONE_DAY },
     absent: Otherwise(defaults::EMPTY_AFTER),
-    meaning: "For how long a source must have said that there are no endpoints before that is believed.",
+    meaning: "After this time a source that says once more that there are no endpoints is believed; its silence is not.",
 };
 static ALL_EJECTED: Key<Word<WhenAllEjected>, Otherwise<WhenAllEjected>> = Key {
     name: "all_ejected",

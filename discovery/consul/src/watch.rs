@@ -127,6 +127,11 @@ impl Watch {
         Self(Course::new(client.session(), client.address().clone(), query, path, seed))
     }
 
+    /// How long the queries after this one wait for a change: above zero.
+    pub fn wait(&mut self, wait: Duration) {
+        self.0.query.wait = wait;
+    }
+
     /// The next thing to tell: at once the first time, then when something changes, at the latest after the wait.
     ///
     /// May be dropped and called again: a pause goes on where it was, a query is asked anew.
@@ -256,6 +261,8 @@ impl<L: Line> Course<L> {
     /// A failed question: whatever server is there may remember, if that can be the reason.
     async fn fail(&mut self, error: ConsulError) -> Event {
         self.known = None;
+        // Lists that came before a failure say nothing of how long the next old one has been the only one.
+        self.doubted = None;
         self.pace.failed(self.now());
         if !error.stale_may_help() {
             return Event::Failed(error);

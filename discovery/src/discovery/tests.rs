@@ -107,9 +107,13 @@ async fn a_source_that_lists_none_empties_the_pool_after_its_time_and_the_report
     assert_eq!(discovery.endpoints(), 2);
     assert!(discovery.reports.borrow().services[0].sources[0].doubted_since.is_some());
     tokio::time::sleep(Duration::from_secs(29)).await;
+    discovery.tell(0, 0..0).await;
     assert_eq!(discovery.endpoints(), 2);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(discovery.endpoints(), 2, "silence confirms nothing");
+    discovery.tell(0, 0..0).await;
     assert_eq!(discovery.endpoints(), 0);
+    assert!(matches!(discovery.reports.borrow().readiness(Moment::default()), crate::Readiness::NotReady(_)));
     assert!(discovery.reports.borrow().services[0].sources[0].doubted_since.is_none());
     discovery.stop().await;
 }

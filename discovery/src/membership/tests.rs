@@ -63,12 +63,12 @@ fn an_empty_answer_is_believed_only_after_it_was_said_for_long_enough() {
     members.hear(0, list(&[1, 2]), at(1));
     assert_eq!(members.hear(0, list(&[]), at(10)).notes, [Note::Doubted { kept: 2 }]);
     assert_eq!(members.hear(0, list(&[]), at(20)), Outcome::default());
-    assert_eq!(members.due(), Some(at(40)));
-    assert!(members.believe(at(39)).is_empty());
+    assert_eq!(members.hear(0, News::Unchanged, at(39)), Outcome::default());
     assert_eq!(ports(&members), [1, 2]);
-    assert!(members.believe(at(40)).iter().all(|(source, outcome)| *source == 0 && outcome.changed));
+    let emptied = Note::Changed { endpoints: 0, added: 0, removed: 2 };
+    let outcome = members.hear(0, News::Unchanged, at(40));
+    assert_eq!(outcome, Outcome { changed: true, notes: vec![Note::Emptied, emptied] });
     assert_eq!(ports(&members), [0_u16; 0]);
-    assert_eq!(members.due(), None);
 }
 
 #[test]
@@ -77,7 +77,9 @@ fn endpoints_that_return_end_the_doubt() {
     members.hear(0, list(&[1]), at(1));
     members.hear(0, list(&[]), at(10));
     assert!(!members.hear(0, list(&[1]), at(11)).changed);
-    assert_eq!(members.due(), None);
+    assert_eq!(members.sources()[0].doubted_since(), None);
+    members.hear(0, News::Unchanged, at(100));
+    assert_eq!(ports(&members), [1]);
 }
 
 #[test]
@@ -86,9 +88,10 @@ fn a_failure_in_between_makes_an_empty_answer_count_from_anew() {
     members.hear(0, list(&[1]), at(1));
     members.hear(0, list(&[]), at(10));
     members.hear(0, failure("no leader"), at(15));
-    assert_eq!(members.due(), None);
     members.hear(0, News::Unchanged, at(20));
-    assert_eq!(members.due(), Some(at(50)));
+    members.hear(0, list(&[]), at(49));
+    assert_eq!(ports(&members), [1]);
+    assert!(members.hear(0, list(&[]), at(50)).changed);
 }
 
 #[test]
@@ -122,6 +125,14 @@ fn a_backup_source_only_backs_up_and_an_address_that_also_serves_serves() {
     members.hear(0, list(&[1]), at(1));
     let tiers: Vec<_> = members.endpoints().iter().map(|found| (found.address.port(), found.tier)).collect();
     assert_eq!(tiers, [(1, Tier::PRIMARY), (2, Tier::BACKUP)]);
+}
+
+#[test]
+fn what_is_written_as_drained_stays_drained_when_a_source_lists_it_too() {
+    let written = Found { drained: true, tier: Tier::BACKUP, ..found(1) };
+    let mut members = Membership::new(vec![written].into(), EMPTY_AFTER, vec![("consul a".into(), false)]);
+    members.hear(0, list(&[1]), at(1));
+    assert_eq!(*members.endpoints(), [Found { drained: true, ..found(1) }]);
 }
 
 #[test]
@@ -161,10 +172,39 @@ proptest! {
         for (second, (source, news)) in all.into_iter().enumerate() {
             let now = at(second as u64);
             members.hear(source, news, now);
-            members.believe(now);
             had |= !members.endpoints().is_empty();
             prop_assert_eq!(had, !members.endpoints().is_empty());
             prop_assert_eq!(had, members.had_endpoints());
+        }
+    }
+
+    /// A source's endpoints vanish only at its own word, when it said that there are none `empty_after` ago or longer and
+    /// nothing else since: neither silence nor the words of others count.
+    #[test]
+    fn a_pool_is_emptied_by_a_repeated_word_alone(all in vec((news(), 0..40_u64), 1..60)) {
+        let mut members = membership(&[]);
+        let mut second = 0;
+        let mut said_none: [Option<u64>; 2] = [None; 2];
+        let mut empty = [false; 2];
+        for ((source, news), pause) in all {
+            second += pause;
+            match &news {
+                News::Endpoints(listing) if listing.endpoints.is_empty() => {
+                    empty[source] = true;
+                    said_none[source].get_or_insert(second);
+                }
+                News::Endpoints(_) => (empty[source], said_none[source]) = (false, None),
+                News::Unchanged if empty[source] => _ = said_none[source].get_or_insert(second),
+                News::Unchanged => {}
+                News::Failed(_) => said_none[source] = None,
+            }
+            let before = [0, 1].map(|source| members.sources()[source].endpoints());
+            members.hear(source, news, at(second));
+            let after = [0, 1].map(|source| members.sources()[source].endpoints());
+            for each in [0, 1] {
+                let long = said_none[each].is_some_and(|since| second - since >= EMPTY_AFTER.as_secs());
+                prop_assert_eq!(before[each] > 0 && after[each] == 0, before[each] > 0 && each == source && long);
+            }
         }
     }
 

@@ -1,11 +1,14 @@
 //! Instances of a service in Consul, as endpoints.
 //!
 //! In: what is configured, and the files and variables it names. Out: [`News`]. Cost: that of a [`Watch`]: one connection,
-//! one query per wait. The token and the TLS material are read at the start, and again whenever Consul denies or the
-//! connection is not trusted, so that a rotated secret needs no restart.
+//! one query per wait. The token and the TLS material are read at the start, and again whenever Consul denies, the
+//! connection is not trusted, or the list is empty or not all of it (a token without rights is answered `[]`, not 403), so
+//! that a rotated secret needs no restart. While a list is empty the queries wait for less than the membership doubts it:
+//! only what is said again is believed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use weir_balance::Weight;
 use weir_config::{Consul, Status};
@@ -14,6 +17,9 @@ use weir_consul::{ConsulError, Event, Include, Instance, Query, Update, Watch};
 use super::{Found, Listing, News, Source, SourceError, Stale, Tier, Variables, share};
 use crate::agent::{ConsulSetupError, Material};
 
+/// The shortest wait while a list is doubted.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
 /// A service in Consul.
 pub(crate) struct ConsulSource {
     settings: Consul,
@@ -21,17 +27,30 @@ pub(crate) struct ConsulSource {
     seed: u64,
     material: Material,
     watch: Watch,
+    /// How long the membership doubts an empty list.
+    empty_after: Duration,
+    /// What its last list came to, if that was a failure: it holds while the list does.
+    verdict: Option<SourceError>,
+    /// Whether its last list may be what a token without rights sees.
+    suspect: bool,
 }
 
 impl ConsulSource {
-    /// Reads the material; asks nothing yet. Blocks on files. `seed` spreads the pauses of many.
+    /// Reads the material; asks nothing yet. Blocks on files. `seed` spreads the pauses of many; `empty_after` is how long
+    /// an empty list will be doubted.
     ///
     /// # Errors
     /// [`ConsulSetupError`].
-    pub(crate) fn open(settings: Consul, variables: Variables, seed: u64) -> Result<Self, ConsulSetupError> {
+    pub(crate) fn open(
+        settings: Consul,
+        variables: Variables,
+        seed: u64,
+        empty_after: Duration,
+    ) -> Result<Self, ConsulSetupError> {
         let material = Material::read(&settings.agent, variables)?;
         let watch = watch(&settings, &material, seed)?;
-        Ok(Self { settings, variables, seed, material, watch })
+        let (verdict, suspect) = (None, false);
+        Ok(Self { settings, variables, seed, material, watch, empty_after, verdict, suspect })
     }
 
     /// Begins anew if the material is not what it was.
@@ -47,20 +66,37 @@ impl ConsulSource {
             (self.material, self.watch) = (material, watch);
         }
     }
+
+    /// How long a query waits: while the list is doubted half as long as that lasts, since it is believed only when it is
+    /// said again afterwards.
+    fn wait(&self) -> Duration {
+        let wait = self.settings.wait.duration();
+        if self.suspect { wait.min((self.empty_after / 2).max(LEAST_WAIT)) } else { wait }
+    }
+
+    fn news(&mut self, event: Event) -> News {
+        match event {
+            Event::Update(update) => {
+                self.suspect = update.instances.is_empty() || update.filtered_by_token;
+                let news = listing(&self.settings, update);
+                self.verdict = if let News::Failed(error) = &news { Some(error.clone()) } else { None };
+                news
+            }
+            Event::Unchanged => self.verdict.clone().map_or(News::Unchanged, News::Failed),
+            Event::Failed(error) => News::Failed(failure(&error)),
+        }
+    }
 }
 
 impl Source for ConsulSource {
     async fn next(&mut self) -> News {
-        match self.watch.next().await {
-            Event::Update(update) => listing(&self.settings, update),
-            Event::Unchanged => News::Unchanged,
-            Event::Failed(error) => {
-                if matches!(error.label(), "denied" | "tls") {
-                    self.read_again().await;
-                }
-                News::Failed(failure(&error))
-            }
+        let event = self.watch.next().await;
+        let news = self.news(event);
+        if self.suspect || matches!(&news, News::Failed(SourceError { reason: "denied" | "tls", .. })) {
+            self.read_again().await;
         }
+        self.watch.wait(self.wait());
+        news
     }
 
     fn describe(&self) -> String {
@@ -233,14 +269,84 @@ mod tests {
         assert_eq!(error.reason, "denied");
     }
 
+    fn source() -> ConsulSource {
+        ConsulSource::open(settings(), |_| None, 1, Duration::from_secs(30)).unwrap()
+    }
+
+    fn update(instances: Vec<Instance>, filtered_by_token: bool) -> Event {
+        Event::Update(Update { instances, unusable: Vec::new(), index: 1, filtered_by_token, stale: None })
+    }
+
+    #[test]
+    fn a_list_that_the_token_hides_is_a_failure_for_as_long_as_it_is_the_same() {
+        let mut source = source();
+        let first = source.news(update(Vec::new(), true));
+        assert!(matches!(&first, News::Failed(error) if error.reason == "denied"));
+        assert_eq!(source.news(Event::Unchanged), first);
+        assert!(matches!(source.news(update(vec![instance("10.0.0.1", 1, "")], false)), News::Endpoints(_)));
+        assert_eq!(source.news(Event::Unchanged), News::Unchanged);
+    }
+
+    #[test]
+    fn while_a_list_is_empty_a_query_waits_for_less_than_the_doubt_lasts() {
+        let mut source = source();
+        assert_eq!(source.wait(), Duration::from_secs(60));
+        source.news(update(Vec::new(), false));
+        assert_eq!(source.wait(), Duration::from_secs(15));
+        source.news(Event::Unchanged);
+        assert_eq!(source.wait(), Duration::from_secs(15));
+        source.news(update(vec![instance("10.0.0.1", 1, "")], false));
+        assert_eq!(source.wait(), Duration::from_secs(60));
+    }
+
+    /// The list is empty, and the file then holds another token: the next question is asked with it.
+    #[tokio::test]
+    async fn a_token_that_was_replaced_while_the_list_is_empty_is_used_without_a_restart() {
+        use std::io::{BufRead as _, BufReader, Write as _};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tokens, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let agent = std::thread::spawn(move || {
+            for stream in listener.incoming().take(2) {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                for line in lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()) {
+                    if let Some((name, token)) = line.split_once(": ")
+                        && name.eq_ignore_ascii_case("x-consul-token")
+                    {
+                        tokens.send(token.to_owned()).unwrap();
+                    }
+                }
+                let head = "HTTP/1.1 200 OK\r\nX-Consul-Index: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n";
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(b"[]").unwrap();
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "old").unwrap();
+        let mut settings = settings();
+        settings.agent.address = format!("http://{address}").into();
+        settings.agent.token = TokenFrom::File(path.clone());
+        let mut source = ConsulSource::open(settings, |_| None, 1, Duration::from_secs(30)).unwrap();
+        std::fs::write(&path, "new").unwrap();
+        for expected in ["old", "new"] {
+            assert!(matches!(source.next().await, News::Endpoints(_)));
+            assert_eq!(seen.recv().await.as_deref(), Some(expected));
+        }
+        agent.join().unwrap();
+    }
+
     #[test]
     fn a_variable_that_is_configured_must_be_set_and_the_usual_one_need_not() {
         let mut named = settings();
         named.agent.token = TokenFrom::Variable("WEIR_TOKEN".into());
-        let error = ConsulSource::open(named.clone(), |_| None, 1).err().unwrap();
+        let open = |settings, variables| ConsulSource::open(settings, variables, 1, Duration::from_secs(30));
+        let error = open(named.clone(), |_| None).err().unwrap();
         assert!(error.to_string().contains("`WEIR_TOKEN` is not set"), "{error}");
-        assert!(ConsulSource::open(named, |_| Some("secret".to_owned()), 1).is_ok());
-        assert!(ConsulSource::open(settings(), |_| None, 1).is_ok());
+        assert!(open(named, |_| Some("secret".to_owned())).is_ok());
+        assert!(open(settings(), |_| None).is_ok());
     }
 
     #[test]

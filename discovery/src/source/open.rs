@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_config::{Dns, Family, Records, SourceKind};
 
@@ -55,15 +56,21 @@ impl Opener {
     }
 
     /// Sets the source up; asks nothing yet. Blocks on files. `others` are the names of the other sources of its service:
-    /// two of one name (a service in two datacenters) are told apart by a number.
+    /// two of one name (a service in two datacenters) are told apart by a number. `empty_after` is how long an empty list
+    /// is doubted: a source that could be silent for longer asks sooner then.
     ///
     /// # Errors
     /// [`SetupError`] when what is configured cannot be used.
-    pub(crate) fn open(&mut self, settings: &SourceKind, others: &[(Arc<str>, bool)]) -> Result<Opened, SetupError> {
+    pub(crate) fn open(
+        &mut self,
+        settings: &SourceKind,
+        others: &[(Arc<str>, bool)],
+        empty_after: Duration,
+    ) -> Result<Opened, SetupError> {
         let seed = self.seeds.hash_one(others.len());
         let kind = match settings {
             SourceKind::Consul(consul) => {
-                Kind::Consul(Box::new(ConsulSource::open(consul.clone(), self.variables, seed)?))
+                Kind::Consul(Box::new(ConsulSource::open(consul.clone(), self.variables, seed, empty_after)?))
             }
             SourceKind::Dns(dns) => Kind::Dns(Box::new(self.dns(dns, seed)?)),
             SourceKind::File(path) => Kind::File(FileSource::new(path.clone())),
