@@ -40,7 +40,7 @@ use crate::plan::{OptionError, Plan};
 use crate::refusal::Refusal;
 
 /// Names the bytes this kernel writes: part of every `ETag`, changed whenever the same input gives other bytes.
-pub const KERNEL_VERSION: &str = "codecs-1";
+pub const KERNEL_VERSION: &str = "codecs-2";
 
 /// Names the decoders and encoders of [`Path::Rgb`]: part of every `ETag` too, since other ones write other bytes.
 pub const CODEC_BACK_END: &str = codec::BACK_END;

@@ -277,7 +277,8 @@ impl FormatAsk {
 /// What happens to what is said about a picture; its colour profile is kept in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metadata {
-    /// EXIF data, and in a JPEG that is spliced all other segments, go out as they came.
+    /// EXIF data, and in a JPEG that stays one all other metadata, go out as they came: a small picture inside of EXIF
+    /// data too, which has no mark. Those that JFIF has room for never go out.
     Keep,
     /// None of it goes out. A JPEG that is spliced still tells its orientation.
     Strip,
