@@ -9,23 +9,24 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use weir_discovery::{Readiness, Report};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Reader};
 
-use crate::metrics::of_present_endpoints;
+use crate::metrics::present;
+use crate::series::Exposition;
 
 /// What the admin endpoints tell about.
 pub(crate) struct Admin {
     clock: Clock,
     reader: Reader,
     report: watch::Receiver<Arc<Report>>,
-    exposition: PrometheusHandle,
+    exposition: Exposition,
     proxy: Arc<Proxy>,
     draining: AtomicBool,
+    broken: AtomicBool,
 }
 
 impl Admin {
@@ -34,10 +35,18 @@ impl Admin {
         clock: Clock,
         reader: Reader,
         report: watch::Receiver<Arc<Report>>,
-        exposition: PrometheusHandle,
+        exposition: Exposition,
         proxy: Arc<Proxy>,
     ) -> Self {
-        Self { clock, reader, report, exposition, proxy, draining: AtomicBool::new(false) }
+        Self {
+            clock,
+            reader,
+            report,
+            exposition,
+            proxy,
+            draining: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+        }
     }
 
     fn report(&self) -> Arc<Report> {
@@ -50,9 +59,14 @@ impl Admin {
         self.draining.store(true, Relaxed);
     }
 
-    /// The recorder's handle.
-    pub(crate) fn exposition(&self) -> &PrometheusHandle {
-        &self.exposition
+    /// Makes `/readyz` answer 503 from now on, because a part of weir has stopped by a fault of its own.
+    pub(crate) fn tell_broken(&self) {
+        self.broken.store(true, Relaxed);
+    }
+
+    /// Bounds the memory of the metrics. Often.
+    pub(crate) fn upkeep(&self) {
+        self.exposition.upkeep(&present(&self.reader.load()));
     }
 }
 
@@ -80,6 +94,10 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
     if admin.draining.load(Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
+    if admin.broken.load(Relaxed) {
+        let text = "not ready\na part of weir has stopped by a fault of its own (see the log): start it again\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text.to_owned());
+    }
     match admin.report().readiness(admin.clock.now()) {
         Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
         Readiness::Degraded(why) => (StatusCode::OK, format!("ready (degraded)\n{why}")),
@@ -92,6 +110,6 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     weir_discovery::observe::refresh(&snapshot);
     weir_discovery::observe::refresh_sources(&admin.report(), admin.clock.now());
     admin.proxy.refresh_metrics();
-    let text = of_present_endpoints(&admin.exposition.render(), &snapshot);
+    let text = admin.exposition.render(&present(&snapshot));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -11,6 +11,7 @@ mod demo;
 mod metrics;
 mod open_files;
 mod run;
+mod series;
 mod signals;
 
 #[global_allocator]

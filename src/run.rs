@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use weir_config::{AccessLog, Config};
 use weir_discovery::{Discovery, DiscoveryError, Health, Readiness, RegisterError, Registration, Report};
@@ -21,6 +22,9 @@ use crate::admin::{self, Admin};
 use crate::cli::say;
 use crate::signals::Signals;
 use crate::{metrics, open_files};
+
+/// How long threads that are blocked are waited for at the end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a weir did not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,11 @@ pub(crate) enum RunError {
 
 /// Runs `config` on a runtime of its own.
 pub(crate) fn blocking(config: Config) -> Result<(), RunError> {
-    runtime(config.server.threads)?.block_on(run(config, |_, _| {}))
+    let runtime = runtime(config.server.threads)?;
+    let outcome = runtime.block_on(run(config, |_, _| {}));
+    // To drop it would wait for a read of a file system that hangs, for ever.
+    runtime.shutdown_timeout(LAST_WAIT);
+    outcome
 }
 
 /// The runtime everything runs on: as many workers as configured, 0 for one per core.
@@ -71,7 +79,13 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     let exposition = metrics::install();
     let config = Arc::new(config);
     // The first whole snapshot, before anything listens.
-    let discovery = Discovery::start(config.clone(), clock, variable).await?;
+    let discovery = tokio::select! {
+        discovery = Discovery::start(config.clone(), clock, variable) => discovery?,
+        () = signals.next() => {
+            tracing::info!("told to leave before the start was over");
+            return Ok(());
+        }
+    };
     let reader = discovery.reader();
 
     let mut proxy = Proxy::bind(ProxyParts {
@@ -105,17 +119,16 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     let registered = registration.map(|registration| {
         tokio::spawn(stay_registered(registration, reports, clock, leaving.clone().cancelled_owned()))
     });
-    let background = [
-        tokio::spawn(discovery.run(ended.clone().cancelled_owned())),
-        tokio::spawn(Health::run(reader, clock, ended.clone().cancelled_owned())),
-        tokio::spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned())),
-        tokio::spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned())),
-    ];
+    let mut background = JoinSet::new();
+    background.spawn(discovery.run(ended.clone().cancelled_owned()));
+    background.spawn(Health::run(reader, clock, ended.clone().cancelled_owned()));
+    background.spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned()));
+    background.spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned()));
     if let Some(&address) = proxy.addresses().first() {
         ready(address, admin_address);
     }
 
-    signals.next().await;
+    watch_over(&mut background, signals.next(), || admin.tell_broken()).await;
     tracing::info!("draining: readiness fails now, listeners close in {}", config.server.shutdown_delay);
     admin.fail_readiness();
     proxy.begin_drain();
@@ -127,13 +140,28 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
         tracing::warn!("exchanges were cut off");
     }
     ended.cancel();
-    for task in background {
-        if let Err(error) = task.await {
+    while let Some(task) = background.join_next().await {
+        if let Err(error) = task {
             tracing::error!(%error, "a background task failed");
         }
     }
     proxy.finish();
     Ok(())
+}
+
+/// Waits for `leave`; tells at once of a task that ends before, which none does but by a fault. Clients are still served
+/// with what was known then, so that is no reason to stop, but one to send them elsewhere.
+async fn watch_over(background: &mut JoinSet<()>, leave: impl Future<Output = ()>, broken: impl Fn()) {
+    let mut leave = pin!(leave);
+    loop {
+        tokio::select! {
+            () = &mut leave => return,
+            Some(ended) = background.join_next() => {
+                tracing::error!(?ended, "a part of weir has stopped by a fault of its own: not ready from now on");
+                broken();
+            }
+        }
+    }
 }
 
 /// Registers once weir is ready, stays so until `leaving`, then deregisters.
@@ -206,4 +234,21 @@ fn access_log(log: &AccessLog) -> Result<Option<weir_proxy::AccessLog>, RunError
         }
     };
     Ok(Some(weir_proxy::AccessLog::start(out)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_breaks_is_told_of_before_anyone_asks_weir_to_leave() {
+        let mut background = JoinSet::new();
+        background.spawn(async { panic!("on purpose") });
+        background.spawn(std::future::pending());
+        let (broken, mut told) = watch::channel(0);
+        // Leaves when it was told: else never.
+        let leave = async { _ = told.changed().await };
+        watch_over(&mut background, leave, || broken.send_modify(|count| *count += 1)).await;
+        assert_eq!((*broken.borrow(), background.len()), (1, 1));
+    }
 }

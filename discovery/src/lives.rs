@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use weir_config::Service;
 use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules};
@@ -47,7 +47,8 @@ struct Known {
     build: u64,
     generation: u64,
     label: Arc<str>,
-    live: Arc<Live>,
+    /// Whoever else looks at how many hold it must not find us among them: two who wait for each other never let go.
+    live: Weak<Live>,
 }
 
 /// A pool and what it was built of.
@@ -97,7 +98,7 @@ impl Lives {
             if !services.iter().any(|other| other.name == *name) {
                 service.last = None;
             }
-            service.endpoints.retain(|_, known| Arc::strong_count(&known.live) > 1);
+            service.endpoints.retain(|_, known| known.live.strong_count() > 0);
         }
         self.services.retain(|_, service| !service.endpoints.is_empty() || Arc::strong_count(&service.turn) > 1);
         self.budgets.retain(|_, budget| Arc::strong_count(budget) > 1);
@@ -144,20 +145,47 @@ impl ServiceLives {
             *generation += 1;
             *generation
         };
-        let known = self.endpoints.entry(address).or_insert_with(|| {
-            let live = match &rules.probe {
+        let held = self.endpoints.get(&address).and_then(|known| known.live.upgrade());
+        let live = held.unwrap_or_else(|| {
+            self.endpoints.remove(&address);
+            Arc::new(match &rules.probe {
                 Some(probe) if builds > 1 => {
                     Live::unproven(rules, now.after(probe.timeout.duration() + GRACE.duration()))
                 }
                 _ => Live::new(rules),
-            };
-            Known { build, generation: next_generation(), label: address.to_string().into(), live: Arc::new(live) }
+            })
+        });
+        let known = self.endpoints.entry(address).or_insert_with(|| {
+            let label = address.to_string().into();
+            Known { build, generation: next_generation(), label, live: Arc::downgrade(&live) }
         });
         // Not in the pool before this one: it was away.
         if known.build + 1 < build {
             known.generation = next_generation();
         }
         known.build = build;
-        Lasting { label: Arc::clone(&known.label), generation: known.generation, live: Arc::clone(&known.live) }
+        Lasting { label: Arc::clone(&known.label), generation: known.generation, live }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_observer_alone_holds_is_held_by_nobody_else() {
+        let config = weir_config::parse(
+            "weir.toml",
+            "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n[[service]]\nname = \"s\"\n\
+             policy = \"weighted\"\nendpoints = [\"127.0.0.1:1\"]\n",
+        )
+        .unwrap();
+        let found = |port| [Found::new(([127, 0, 0, 1], port).into())].into();
+        let mut lives = Lives::new();
+        let first = crate::assemble(&config, &[found(1)], &mut lives, weir_snapshot::Clock::start()).unwrap();
+        let observed = Arc::clone(&first.pools[0].members()[0].live);
+        let second = crate::assemble(&config, &[found(2)], &mut lives, weir_snapshot::Clock::start()).unwrap();
+        drop((first, second));
+        assert_eq!(Arc::strong_count(&observed), 1);
     }
 }
