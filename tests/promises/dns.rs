@@ -179,7 +179,8 @@ fn a_name_that_resolves_to_nothing_is_not_ready_and_is_told_with_what_to_check()
     ] {
         let weir = start(&source(&knot, name, more));
         wait_for_words(&weir, words);
-        assert_eq!(ready(&weir), (503, "not ready\nservice `s` has never had an endpoint\n".to_owned()));
+        let (code, text) = ready(&weir);
+        assert!(code == 503 && text.contains("`s` has never had an endpoint") && text.contains(words), "{code} {text}");
         assert_eq!(Raw::get(weir.address(), "/").status, 503);
         if name.starts_with("shop") {
             knot.edit(&["set shop 1 A 127.0.0.1"]);
