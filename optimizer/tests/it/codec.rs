@@ -96,7 +96,18 @@ fn the_name_of_the_codecs_says_which_are_built_in() {
     assert_eq!(CODEC_BACK_END.contains("libjpeg-turbo"), cfg!(feature = "turbojpeg"));
     assert_eq!(CODEC_BACK_END.contains("jpeg-encoder"), !cfg!(feature = "turbojpeg"));
     let lock = include_str!("../../../Cargo.lock");
-    let versions = [("turbojpeg", "1.5.1"), ("jpeg-encoder", "0.7."), ("image", "0.25."), ("fdeflate", "0.3.")];
+    let versions = [
+        ("turbojpeg", "1.5.1"),
+        ("turbojpeg-sys", "1.2.0"),
+        ("jpeg-encoder", "0.7."),
+        ("zune-jpeg", "0.5.15"),
+        ("image", "0.25."),
+        ("image-webp", "0.2."),
+        ("webp", "0.3.1"),
+        ("libwebp-sys", "0.9.6"),
+        ("png", "0.18."),
+        ("fdeflate", "0.3."),
+    ];
     for (name, version) in versions {
         // Another one may write other bytes: its name goes into `CODEC_BACK_END`, and then here.
         assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}")), "{name}");

@@ -11,6 +11,7 @@ mod consul;
 mod dice;
 mod fixture;
 mod fuzz;
+mod golden;
 mod http;
 mod marks;
 mod memory;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use weir_optimizer::kernel::{Format, Output, Path};
 use weir_testkit::require;
 
-use super::fixture::{self, detail, encoded, run};
+use super::fixture::{self, decoded, detail, encoded, run};
 
 /// Optimised tables, which lack what a mark needs.
 const OPTIMISED: &[u8] = include_bytes!("../../fuzz/seeds/jpeg/optimised_420.jpg");
@@ -125,4 +125,39 @@ fn the_decoders_would_notice_missing_data_and_djpeg_stray_bytes_too() {
         assert!(!say(&decoder, &program, &file).0, "{} reads a truncated file", decoder.name);
         assert!(!decoder.jpeg_only || !say(&decoder, &program, &stray).0, "{} reads stray bytes", decoder.name);
     }
+}
+
+/// A grey picture of 64 x 64 pixels in which every DC coefficient is this many times 2,047, far beyond white.
+fn glaring(times: usize) -> Vec<u8> {
+    let mut file = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
+    file.extend([1; 64]);
+    file.extend([0xff, 0xc0, 0, 11, 8, 0, 64, 0, 64, 1, 1, 0x11, 0]);
+    // A DC table for no difference and for eleven bits, of two bits each; an AC table for the end of a block, of one.
+    file.extend([&[0xff, 0xc4, 0, 21, 0, 0, 2][..], &[0; 14], &[0, 11]].concat());
+    file.extend([&[0xff, 0xc4, 0, 20, 0x10, 1][..], &[0; 15], &[0]].concat());
+    file.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0]);
+    let mut bits = "01111111111110".repeat(times) + &"000".repeat(64 - times);
+    while !bits.len().is_multiple_of(8) {
+        bits.push('1');
+    }
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 2).unwrap();
+        file.push(byte);
+        if byte == 0xff {
+            file.push(0);
+        }
+    }
+    file.extend([0xff, 0xd9]);
+    file
+}
+
+#[test]
+fn a_mark_on_coefficients_beyond_white_is_written_again_and_again_or_refused_at_once() {
+    let query = "position=br&size=0.3&color=000000&opacity=1";
+    let first = run(&glaring(3), query).unwrap();
+    assert_eq!(first.path, Path::Transcode);
+    let again = run(&first.to_vec(), query).unwrap().to_vec();
+    assert_eq!(decoded(&again).to_luma8().get_pixel(0, 60).0, [255]);
+    let refusal = run(&glaring(9), query).unwrap_err();
+    assert_eq!(refusal.status_and_label().1, "corrupt", "{refusal}");
 }

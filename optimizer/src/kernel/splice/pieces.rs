@@ -102,7 +102,7 @@ mod tests {
         pieces.make(b"tail".to_vec());
         pieces.keep(0..3);
         let slices = pieces.slices(&Bytes::from_static(b"end"));
-        assert_eq!(slices.concat(), [b"head", &[1; LONG][..], b"tail", b"end"].concat());
+        assert_eq!(slices.concat(), [&b"head"[..], &vec![1; LONG], b"tail", b"end"].concat());
         assert!(slices.iter().any(|slice| slice.as_ptr() == at && slice.len() == LONG));
     }
 }
