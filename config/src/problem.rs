@@ -71,13 +71,13 @@ impl Problems {
         (place.line, place.column)
     }
 
-    fn find(&self, problem: &Problem) -> Place<'_> {
+    fn find(&self, problem: &Problem) -> Place {
         let offset = problem.span.start;
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
         let column = self.text.get(start..offset).map_or(0, |part| part.chars().count()) + 1;
         let rest = self.text.get(start..).unwrap_or_default();
-        Place { line, column, text: rest.lines().next().unwrap_or_default() }
+        Place { line, column, text: masked(rest.lines().next().unwrap_or_default()) }
     }
 
     fn write(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,10 +120,10 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// A position in a text, and the line around it.
-struct Place<'a> {
+struct Place {
     line: usize,
     column: usize,
-    text: &'a str,
+    text: String,
 }
 
 struct Excerpt {
@@ -133,7 +133,7 @@ struct Excerpt {
     carets: String,
 }
 
-impl Place<'_> {
+impl Place {
     fn excerpt(&self, bytes: usize) -> Excerpt {
         let at = self.column - 1;
         let here: String = self.text.chars().skip(at).collect();
@@ -153,7 +153,37 @@ impl Place<'_> {
     }
 }
 
+/// The line with the user and the password of its URLs masked, as wide as they are: an excerpt ends in logs and tickets.
+fn masked(line: &str) -> String {
+    let mut masked = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(end) = rest.find("://") {
+        let (before, after) = rest.split_at(end + "://".len());
+        masked.push_str(before);
+        let url = after.split(['"', '\'', ' ']).next().unwrap_or_default();
+        let (secret, others) = after.split_at(url.rfind('@').unwrap_or_default());
+        masked.extend(secret.chars().map(|_| '*'));
+        rest = others;
+    }
+    masked + rest
+}
+
 /// The text with its control characters replaced: a file's escape sequences must not reach the terminal.
 fn visible(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_password_of_a_url_is_in_an_excerpt() {
+        for (line, shown) in [
+            (r#"address = "http://admin:hunt/er2@consul:8500""#, r#"address = "http://**************@consul:8500""#),
+            (r#"a = "http://b:1", c = 'https://u@d' # @"#, r#"a = "http://b:1", c = 'https://*@d' # @"#),
+            ("a = \"http://x@y", "a = \"http://*@y"),
+            ("mail = \"a@b\"", "mail = \"a@b\""),
+        ] {
+            assert_eq!(super::masked(line), shown);
+        }
+    }
 }
