@@ -207,7 +207,9 @@ mod tests {
         let exposition = series.exposition();
         for round in 0..1000 {
             let names: Vec<String> = (0..3).map(|each| format!("10.0.{round}.{each}:80")).collect();
-            names.iter().for_each(|name| tries(&series, name).increment(1));
+            for name in names.iter() {
+                tries(&series, name).increment(1);
+            }
             exposition.upkeep(&names.iter().map(String::as_str).collect());
             assert_eq!(kept(&series), 3);
         }

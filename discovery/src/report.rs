@@ -69,18 +69,16 @@ pub enum Readiness {
 impl Report {
     /// `found` is what each service has in the current snapshot.
     pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership], found: &[Arc<[Found]>]) -> Self {
-        let report = |(((service, routed), membership), found): ((&(Arc<str>, bool), &Membership), &Arc<[Found]>)| {
-            let sources = membership.sources().iter().map(SourceReport::of).collect();
-            ServiceReport {
-                service: Arc::clone(service),
-                routed: *routed,
-                had_endpoints: membership.had_endpoints(),
-                endpoints: found.len(),
-                serves: found.iter().any(|found| !found.drained),
-                sources,
-            }
-        };
-        Self { services: services.iter().zip(memberships).zip(found).map(report).collect() }
+        let services = services.iter().zip(memberships).zip(found);
+        let services = services.map(|(((service, routed), membership), found)| ServiceReport {
+            service: Arc::clone(service),
+            routed: *routed,
+            had_endpoints: membership.had_endpoints(),
+            endpoints: found.len(),
+            serves: found.iter().any(|found| !found.drained),
+            sources: membership.sources().iter().map(SourceReport::of).collect(),
+        });
+        Self { services: services.collect() }
     }
 
     /// Not ready while a service that a route leads to has no endpoint that takes new exchanges: each of its requests is

@@ -21,7 +21,7 @@ use crate::dns;
 pub(crate) enum Kind {
     Consul(Box<ConsulSource>),
     Dns(Box<dns::Watch>),
-    File(FileSource),
+    File(Box<FileSource>),
 }
 
 /// Why a source cannot be set up as it is configured.
@@ -73,7 +73,7 @@ impl Opener {
                 Kind::Consul(Box::new(ConsulSource::open(consul.clone(), self.variables, seed, empty_after)?))
             }
             SourceKind::Dns(dns) => Kind::Dns(Box::new(self.dns(dns, seed)?)),
-            SourceKind::File(path) => Kind::File(FileSource::new(path.clone())),
+            SourceKind::File(path) => Kind::File(Box::new(FileSource::new(path.clone()))),
         };
         let plain = kind.describe();
         let taken = |name: &str| others.iter().any(|(other, _)| **other == *name);
