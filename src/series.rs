@@ -207,7 +207,7 @@ mod tests {
         let exposition = series.exposition();
         for round in 0..1000 {
             let names: Vec<String> = (0..3).map(|each| format!("10.0.{round}.{each}:80")).collect();
-            for name in names.iter() {
+            for name in &names {
                 tries(&series, name).increment(1);
             }
             exposition.upkeep(&names.iter().map(String::as_str).collect());
