@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn while_a_list_is_empty_a_query_waits_for_less_than_the_doubt_lasts() {
         let mut source = source();
-        assert_eq!(source.wait(), Duration::from_secs(60));
+        assert_eq!(source.wait(), Duration::from_mins(1));
         source.news(update(Vec::new(), false));
         assert_eq!(source.wait(), Duration::from_secs(15));
         source.news(Event::Unchanged);
