@@ -296,7 +296,7 @@ mod tests {
         source.news(Event::Unchanged);
         assert_eq!(source.wait(), Duration::from_secs(15));
         source.news(update(vec![instance("10.0.0.1", 1, "")], false));
-        assert_eq!(source.wait(), Duration::from_secs(60));
+        assert_eq!(source.wait(), Duration::from_mins(1));
     }
 
     /// The list is empty, and the file then holds another token: the next question is asked with it.
