@@ -84,12 +84,12 @@ pub(crate) async fn requests(address: SocketAddr, photos: &[(String, Bytes)], fa
     let mut good = Vec::new();
     for (name, photo) in photos {
         let queries: &[&str] = if photo.len() > LARGE {
-            &["", "quality=85"]
+            &["", "quality=40"]
         } else {
             &[
                 "",
                 "position=tile&opacity=0.3",
-                "quality=80",
+                "quality=40",
                 "format=webp&quality=75",
                 "format=png",
                 "metadata=keep&position=bl",

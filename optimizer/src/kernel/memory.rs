@@ -30,10 +30,12 @@ pub(super) fn most(input: u64, header: &Header, plan: &Plan, target: Format, fac
             let marked = CODED * mark.coefficients(header);
             // Each symbol of the file becomes one of sixteen bits at most; and a block that had no bit takes some.
             let written = (LONGER * input + stored.coefficients / 8 + marked).min(CODED * stored.coefficients);
+            // New blocks go to a buffer that doubles as it grows; or all data does.
+            let kept = (2 * marked).max(2 * input) + marked;
             match (stored.one_scan, plan.quality) {
-                // New blocks go to a buffer that doubles as it grows; or all data does.
-                (true, None) => (2 * marked).max(2 * input) + marked,
-                (true, Some(_)) => 2 * written,
+                (true, None) => kept,
+                // A file that is as coarse already is kept.
+                (true, Some(_)) => kept.max(2 * written),
                 (false, _) => STORED * stored.coefficients / 64 + 2 * written,
             }
         }

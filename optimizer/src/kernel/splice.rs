@@ -1,10 +1,10 @@
 //! Marks a JPEG without decoding it: reads its codes, changes the blocks under the mark, keeps the rest.
 //!
-//! In: a file, how it is stored, a plan. Out: slices of the file and new bytes between them. Cost: about 6 ms per megabyte of file whatever the picture, and 0.5 us a marked block; a
-//! transcode three times as much. Measured by `examples/mark` on 7680 x 4320 pixels in 5 MB, against decoding, drawing
-//! and encoding: a mark in a corner 27 and 845 ms, tiled 228 and 853, nearly everywhere 642 and 1011; so there is no
-//! mark too large for this way. A transcode of the same with a mark in a corner takes 86.
-//! Other steps of a walk (a quality was asked for) take 110 ms, and the same picture from ten progressive scans 300.
+//! In: a file, how it is stored, a plan. Out: slices of the file and new bytes between them. Cost: about
+//! 4 ms per megabyte of file whatever the picture, and 0.5 us a marked block; a transcode three times as much. Measured by
+//! `examples/mark` on 7680 x 4320 pixels in 5 MB with a mark in a corner: 18 ms spliced, 50 transcoded, 110 in coarser steps,
+//! 300 from ten progressive scans, 845 decoded, drawn on and encoded. `docs/guide/kernel.md` compares with others.
+//! A mark over the whole picture costs three quarters of that way (ADR 7), so there is none too large for this one.
 //! All arithmetic is in integers: the same bytes on every processor.
 //!
 //! - [`mod@file`]: what comes before the data. [`metadata`]: what of that is kept.
@@ -74,7 +74,9 @@ pub(super) fn mark(
     let ink = Ink::new(&plan.mark, face, (file.width, file.height), orientation);
     let spans = ink.as_ref().map(|ink| ink.spans(&file)).unwrap_or_default();
     let whole = Whole { input, file, orientation, ink, spans, metadata: plan.metadata };
-    let output = if let Some(quality) = plan.quality {
+    let quality =
+        plan.quality.and_then(|asked| steps::coarser(asked, whole.file.parts.iter().map(|part| &part.quantiser)));
+    let output = if let Some(quality) = quality {
         whole.requantised(quality)
     } else {
         whole.spliced().and_then(|spliced| spliced.map_or_else(|| whole.transcoded(), Ok))
@@ -174,7 +176,8 @@ fn scattered(input: &Bytes, plan: &Plan, face: &Face, done: &mut dyn FnMut(Stage
         store.blend(&ink, &planned);
     }
     done(Stage::Draw);
-    let quantisers = match plan.quality {
+    let quality = plan.quality.and_then(|asked| steps::coarser(asked, quantisers.iter()));
+    let quantisers = match quality {
         Some(quality) => store.requantise(&quantisers, quality),
         None => quantisers,
     };
@@ -184,7 +187,7 @@ fn scattered(input: &Bytes, plan: &Plan, face: &Face, done: &mut dyn FnMut(Stage
     metadata::head(&store.head, plan.metadata, orientation, Coding::Fresh(&head), &mut pieces);
     let data = baseline::data(&store.frame, &store.planes, &tables, bytes)?;
     done(Stage::Encode);
-    let path = if plan.quality.is_some() { Path::Requantise } else { Path::Coefficients };
+    let path = if quality.is_some() { Path::Requantise } else { Path::Coefficients };
     Ok(output(pieces, input, data, path))
 }
 

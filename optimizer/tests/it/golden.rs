@@ -17,6 +17,7 @@ fn the_same_request_gives_the_same_bytes_as_ever_or_the_version_of_the_kernel_is
         ("photo", PHOTO, "position=tile&opacity=0.9&color=ff2000"),
         ("photo", PHOTO, "outline=0.1&shadow=0.2&metadata=keep"),
         ("photo", PHOTO, "quality=60"),
+        ("photo", PHOTO, "quality=100"),
         ("restarts", RESTARTS, "position=cc&size=0.3"),
         ("grey", GREY, "position=tl"),
         ("optimised", OPTIMISED, "size=0.3&color=0040ff&opacity=1"),

@@ -87,7 +87,7 @@ fn every_path_over_every_kind_of_photo_is_read_without_a_warning() {
     let mut files = Vec::new();
     for (name, photo) in photos {
         for query in
-            ["", "position=tile&color=ff2000&metadata=keep", "quality=80", "format=png", "format=webp&quality=60"]
+            ["", "position=tile&color=ff2000&metadata=keep", "quality=40", "format=png", "format=webp&quality=60"]
         {
             let output = run(photo, query).unwrap();
             let format = fixture::kind(&output.to_vec()).0;

@@ -45,6 +45,12 @@ pub(super) struct Steps {
     reciprocals: [u64; 64],
 }
 
+/// `quality`, if it makes a step of a file with these coarser; `None` when the file is as coarse already, and nothing of it
+/// need be rounded.
+pub(super) fn coarser<'a>(quality: Quality, own: impl Iterator<Item = &'a [u16; 64]>) -> Option<Quality> {
+    own.enumerate().any(|(part, own)| Steps::new(*own, quality, part).new != *own).then_some(quality)
+}
+
 impl Steps {
     /// `own` has no step of zero; `part` is 0 for luma.
     pub(super) fn new(own: [u16; 64], quality: Quality, part: usize) -> Self {
@@ -88,6 +94,19 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quality_is_nothing_to_do_for_a_file_that_is_as_coarse() {
+        let of = |quality| Steps::new([1; 64], Quality::near(quality), 0).new;
+        for own in 1..=100 {
+            for asked in 1..=100 {
+                let coarser = coarser(Quality::near(asked), [of(own)].iter()).is_some();
+                assert_eq!(coarser, of(asked) != of(own) && asked < own, "{asked} of {own}");
+            }
+        }
+        // A component that is finer is enough.
+        assert!(coarser(Quality::near(50), [[255; 64], [1; 64]].iter()).is_some());
+    }
 
     #[test]
     fn a_coefficient_is_rounded_as_by_division() {
