@@ -4,11 +4,12 @@
 //! line per endpoint when a service changes, on a thread of its own, never twice at once.
 //! A file is written beside its place and renamed, so that it is whole or not there; one that is of another version, cut
 //! short or too large is left alone and counts as none. It is a hint for a start without a registry, not a database: it
-//! holds addresses, no secrets.
+//! holds addresses, no secrets. The number of a source stands for its settings: what another question was answered with is
+//! no answer to this one.
 //!
 //! ```text
 //! weir endpoints 1
-//! source consul optimizer
+//! source consul optimizer 9b6d2a1f40c35e78
 //! 10.0.0.5:3001 weight 2 tier 0 capacity 8
 //! 10.0.0.6:3001 weight 1 tier 0 drained
 //! end
@@ -33,7 +34,7 @@ const END: &str = "end";
 /// Most bytes that are read: every endpoint that a service can have, and a hundred bytes for each.
 const MOST: u64 = 100 * Endpoints::MAX as u64;
 
-/// What the sources of one service said, by their names.
+/// What the sources of one service said, by their names and settings.
 pub(crate) type Saved = Vec<(Arc<str>, Vec<Found>)>;
 
 /// A folder of files.
@@ -134,6 +135,10 @@ fn read(folder: &Path, service: &str) -> io::Result<Saved> {
 
 fn parse(text: &str) -> Option<Saved> {
     let body = text.strip_prefix(HEADER)?.strip_prefix('\n')?.strip_suffix('\n')?.strip_suffix(END)?;
+    // The last line is this word alone, not one that was cut where it ends so.
+    if !body.is_empty() && !body.ends_with('\n') {
+        return None;
+    }
     let mut saved = Saved::new();
     for line in body.lines() {
         match line.strip_prefix("source ") {
@@ -190,6 +195,8 @@ mod tests {
             assert!(text.get(..end).is_none_or(|part| parse(part).is_none()), "{end}");
         }
         assert!(parse(&text.replace("endpoints 1", "endpoints 2")).is_none());
+        assert!(parse(&format!("{HEADER}\nsource consul backend\n")).is_none(), "cut where it happens to say `end`");
+        assert!(parse(&format!("{HEADER}\n{END}\n")).is_some_and(|saved| saved.is_empty()));
     }
 
     proptest! {

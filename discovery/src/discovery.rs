@@ -6,6 +6,8 @@
 //! endpoints one after the other is a few snapshots, and a single change waits for nothing.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,7 +127,7 @@ impl Discovery {
             memberships.all.push(Membership::new(fixed(settings), settings.empty_after.duration(), names));
         }
         let cache = match &config.discovery.cache_dir {
-            Some(folder) => Some(open_cache(folder, &mut memberships)?),
+            Some(folder) => Some(open_cache(folder, &config, &mut memberships)?),
             None => None,
         };
         let deadline = clock.instant(clock.now().after(config.discovery.start_wait));
@@ -213,13 +215,14 @@ impl Discovery {
     fn keep(&self, services: &[usize]) {
         let Some(cache) = &self.cache else { return };
         for &service in services {
-            let (Some(membership), Some((name, _))) =
-                (self.memberships.all.get(service), self.memberships.names.get(service))
+            let (Some(membership), Some(settings)) =
+                (self.memberships.all.get(service), self.config.services.get(service))
             else {
                 continue;
             };
-            let saved = membership.sources().iter().map(|source| (Arc::clone(&source.name), source.held().to_vec()));
-            cache.save(name, saved.collect());
+            let sources = membership.sources().iter().zip(&settings.sources);
+            let saved = sources.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
+            cache.save(&settings.name, saved.collect());
         }
     }
 
@@ -304,18 +307,30 @@ impl Sources {
     }
 }
 
-fn open_cache(folder: &Path, memberships: &mut Memberships) -> Result<Cache, DiscoveryError> {
+fn open_cache(folder: &Path, config: &Config, memberships: &mut Memberships) -> Result<Cache, DiscoveryError> {
     let cache = Cache::start(folder.to_path_buf())
         .map_err(|source| DiscoveryError::Cache { folder: folder.to_path_buf(), source })?;
-    for ((service, _), membership) in memberships.names.iter().zip(&mut memberships.all) {
-        if membership.sources().is_empty() {
+    for (service, membership) in config.services.iter().zip(&mut memberships.all) {
+        if service.sources.is_empty() {
             continue;
         }
-        for (source, endpoints) in cache.load(service) {
-            membership.restore(&source, endpoints);
+        let names: Vec<_> = membership.sources().iter().map(|source| Arc::clone(&source.name)).collect();
+        for (kept, endpoints) in cache.load(&service.name) {
+            let known = names.iter().zip(&service.sources).find(|(name, settings)| kept_as(name, settings) == kept);
+            if let Some((name, _)) = known {
+                membership.restore(name, endpoints);
+            }
         }
     }
     Ok(cache)
+}
+
+/// What the endpoints of a source are kept under: its name, and a number that is another one for other settings.
+fn kept_as(name: &str, settings: &weir_config::Source) -> Arc<str> {
+    let mut hasher = DefaultHasher::new();
+    // All of them, whatever is added; another spelling after an update costs one start without.
+    hasher.write(format!("{settings:?}").as_bytes());
+    format!("{name} {:016x}", hasher.finish()).into()
 }
 
 async fn until(clock: Clock, due: Option<Moment>) {

@@ -153,11 +153,12 @@ fn a_weir_that_starts_while_its_registry_is_down_serves_what_it_kept() {
     let kept = folder.path().join("cache");
     let ((mut registry, listed), a) = (registry(), named("a"));
     listed.lock().unwrap().push(a.address());
-    let text = format!(
-        "discovery.cache_dir = \"{}\"\n{}",
-        kept.display(),
-        toml(&format!("consul = {{ address = \"http://{}\", service = \"optimizer\" }}", registry.address()))
-    );
+    let text = |more: &str| {
+        let source =
+            format!("consul = {{ address = \"http://{}\", service = \"optimizer\"{more} }}", registry.address());
+        format!("discovery.cache_dir = \"{}\"\n{}", kept.display(), toml(&source))
+    };
+    let (text, of_another_color) = (text(""), text(", tags = [\"green\"]"));
     let weir = Weir::start(WEIR, &text);
     assert_eq!(status(&weir), 200);
     eventually("the endpoints are kept", || kept.join("s.endpoints").is_file());
@@ -168,6 +169,10 @@ fn a_weir_that_starts_while_its_registry_is_down_serves_what_it_kept() {
     assert_eq!(status(&weir), 200);
     let (code, text) = ready(&weir);
     assert!(code == 200 && text.contains("1 endpoints kept from before the start"), "{text}");
+
+    // What was kept answers another question.
+    let other = Weir::start(WEIR, &of_another_color);
+    assert_eq!((status(&other), ready(&other).0), (503, 503));
 }
 
 #[test]
