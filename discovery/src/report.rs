@@ -8,7 +8,7 @@ use std::sync::Arc;
 use weir_snapshot::Moment;
 
 use crate::membership::{Belief, Membership, Standing};
-use crate::{Found, SourceError, Stale};
+use crate::{Found, Overrides, SourceError, Stale};
 
 /// How the sources of all services stand.
 #[derive(Clone, Debug, Default)]
@@ -68,14 +68,19 @@ pub enum Readiness {
 
 impl Report {
     /// `found` is what each service has in the current snapshot.
-    pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership], found: &[Arc<[Found]>]) -> Self {
+    pub(crate) fn of(
+        services: &[(Arc<str>, bool)],
+        memberships: &[Membership],
+        found: &[Arc<[Found]>],
+        overrides: &Overrides,
+    ) -> Self {
         let services = services.iter().zip(memberships).zip(found);
         let services = services.map(|(((service, routed), membership), found)| ServiceReport {
             service: Arc::clone(service),
             routed: *routed,
             had_endpoints: membership.had_endpoints(),
             endpoints: found.len(),
-            serves: found.iter().any(|found| !found.drained),
+            serves: found.iter().any(|found| overrides.serves(service, found)),
             sources: membership.sources().iter().map(SourceReport::of).collect(),
         });
         Self { services: services.collect() }
@@ -172,7 +177,7 @@ mod tests {
 
     fn readiness(membership: Membership, routed: bool) -> Readiness {
         let found = membership.endpoints();
-        Report::of(&[("s".into(), routed)], &[membership], &[found]).readiness(at(10))
+        Report::of(&[("s".into(), routed)], &[membership], &[found], &Overrides::default()).readiness(at(10))
     }
 
     fn membership(fixed: &[Found]) -> Membership {
