@@ -112,8 +112,7 @@ impl Ring {
         exchange.arrived = record.arrived;
         exchange.client = record.client;
         exchange.id = record.id;
-        exchange.route =
-            record.route.as_ref().map(|route| (Arc::clone(&route.name), Arc::clone(route.pool.service())));
+        exchange.route = record.route.as_ref().map(|route| (Arc::clone(&route.name), Arc::clone(route.pool.service())));
         exchange.key = record.key.map(|key| key.0);
         exchange.status = record.status;
         exchange.refusal = record.refusal.map(crate::refusal::Refusal::label);

@@ -24,7 +24,7 @@ pub use lease::{Lease, LeaseKind};
 pub use live::{Condition, Live};
 pub use outlook::{Chosen, Outlook};
 pub use permits::{Answer, Permits, QueueReport, QueueRules, Tried, Unserved, Wish};
-pub use pool::{Member, Pool, PoolParts, Tier};
+pub use pool::{Believed, Member, Pool, PoolParts, Tier};
 pub use publish::{Publisher, Reader, Snapshot};
 pub use route::{Route, RouteTable};
 pub use settings::{

@@ -188,7 +188,8 @@ impl Permits {
     /// All permits of a service, none of them out.
     pub fn new(rules: QueueRules, clock: Clock) -> Self {
         let queue = Queue::new(rules.order);
-        let state = State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default(), refused: Refused::default() };
+        let state =
+            State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default(), refused: Refused::default() };
         Self { clock, state: Mutex::new(state) }
     }
 

@@ -80,7 +80,13 @@ impl From<TierName> for String {
 }
 
 impl<'a> Endpoint<'a> {
-    pub(crate) fn of(pool: &Pool, member: &'a Member, queue: Option<&QueueRules>, source: &'a str, times: &Times) -> Self {
+    pub(crate) fn of(
+        pool: &Pool,
+        member: &'a Member,
+        queue: Option<&QueueRules>,
+        source: &'a str,
+        times: &Times,
+    ) -> Self {
         let (live, now) = (&member.live, times.now);
         let since = Some(live.since()).filter(|since| since.as_nanos() > 0);
         let latency = live.latency(now).estimate;

@@ -17,7 +17,10 @@ use super::endpoint::Endpoint;
 use super::times::{Times, seconds};
 
 /// What an endpoint is from that no source lists.
-const WRITTEN: &str = "configuration";
+pub(crate) const WRITTEN: &str = "configuration";
+
+/// Which source each endpoint that one lists is from.
+pub(crate) type Origins<'a> = HashMap<SocketAddr, &'a str>;
 
 /// Everything.
 #[derive(Serialize)]
@@ -197,8 +200,7 @@ fn route(route: &Arc<Route>) -> RouteStatus<'_> {
 
 fn service<'a>(parts: &'a Parts<'a>, pool: &'a Pool) -> Service<'a> {
     let (times, name) = (&parts.times, &**pool.service());
-    let sources: &[SourceReport] =
-        parts.report.services.iter().find(|report| &*report.service == name).map_or(&[], |report| &report.sources);
+    let sources = sources(parts.report, name);
     let from = origins(sources);
     let queue = pool.permits().map(|permits| permits.report());
     let rules = queue.as_ref().map(|queue| &queue.rules);
@@ -224,8 +226,14 @@ fn service<'a>(parts: &'a Parts<'a>, pool: &'a Pool) -> Service<'a> {
     }
 }
 
+/// How the sources of a service stand.
+pub(crate) fn sources<'a>(report: &'a Report, service: &str) -> &'a [SourceReport] {
+    let found = report.services.iter().find(|report| &*report.service == service);
+    found.map_or(&[], |report| &report.sources)
+}
+
 /// The source of each endpoint that one lists: the first, as where two list the same.
-fn origins(sources: &[SourceReport]) -> HashMap<SocketAddr, &str> {
+pub(crate) fn origins(sources: &[SourceReport]) -> Origins<'_> {
     let mut from = HashMap::new();
     for source in sources {
         for found in &*source.listed {
