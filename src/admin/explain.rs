@@ -159,7 +159,9 @@ fn standing(pool: &Pool, member: &Member, queue: Option<&QueueReport>, times: &T
         let capacity = member.live.lowered(member.capacity.unwrap_or(queue.rules.capacity), times.now);
         member.live.permits() >= capacity.get()
     });
+    let is_backup = pool.members().first().is_some_and(|first| first.tier < member.tier);
     match member.live.condition(times.now, pool.health()) {
+        Condition::Healthy if is_backup => "only if none before it can: it is a backup",
         Condition::Healthy if full => "no: all its permits are out",
         Condition::Healthy => "yes",
         Condition::TrialDue => "yes: an exchange may find out whether it is well again",
@@ -230,8 +232,7 @@ fn why(pool: &Pool, member: &Member, chosen: &Chosen, found: &Explanation, times
             member.weight.get()
         ),
     };
-    let lowest = pool.members().first().map(|first| first.tier);
-    if lowest.is_some_and(|lowest| lowest < member.tier) {
+    if pool.members().first().is_some_and(|first| first.tier < member.tier) {
         text.push_str("; a backup, for none before it admits");
     }
     match chosen.kind {
