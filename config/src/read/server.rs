@@ -1,5 +1,7 @@
 //! `[server]`, `[admin]`, `[log]` and `[discovery]`.
 
+mod print;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -11,6 +13,8 @@ use crate::near::nearest;
 use crate::raw::{Duration, Key, List, Optional, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{AccessLog, Admin, Discovery, Log, Server, defaults, names};
+
+pub(super) use print::{print_admin, print_discovery, print_log, print_server};
 
 pub(crate) static SERVER: Spec = Spec {
     header: "[server]",

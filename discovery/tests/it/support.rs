@@ -13,7 +13,7 @@ use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Se
 use weir_discovery::{AssembleError, Health, Lives, Overrides, assemble, fixed};
 use weir_snapshot::{
     BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, Queueing, RetryRules,
-    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected,
+    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
 
 /// What an endpoint does with a connection.
@@ -149,12 +149,15 @@ pub(crate) fn service(name: &str, addresses: &[SocketAddr], health: HealthRules)
     Service {
         name: name.into(),
         policy: Policy::RoundRobin,
+        key: KeySource::Path,
         endpoints: addresses.iter().map(endpoint).collect(),
         sources: Vec::new(),
         empty_after: Millis::from_secs(30),
         health,
         when_all_ejected: WhenAllEjected::TryAll,
         queue: None,
+        work: WorkFrom::Nothing,
+        adaptive: false,
     }
 }
 
