@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use weir_balance::{Policy, Weight};
 use weir_snapshot::{
-    Bytes, HealthRules, ListenerSettings, Millis, QueueRules, RouteSettings, TrustedProxies, WhenAllEjected,
+    Bytes, HealthRules, KeySource, ListenerSettings, Millis, QueueRules, RouteSettings, TrustedProxies, WhenAllEjected,
+    WorkFrom,
 };
 
 /// A whole configuration. Lists are in the order of the text.
@@ -14,7 +15,7 @@ use weir_snapshot::{
 pub struct Config {
     /// The process.
     pub server: Server,
-    /// Metrics and health.
+    /// Metrics, health, and what operators ask for.
     pub admin: Admin,
     /// The access log.
     pub log: Log,
@@ -45,11 +46,15 @@ pub struct Server {
     pub body_memory: Bytes,
 }
 
-/// Where metrics and health are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where metrics and health are served, and weir is looked at and told what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// A loopback address, since it asks for no token; port 0 takes a free one.
+    /// A loopback address unless there is a token; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// What it holds must be shown for changes, and at another than a loopback address for everything under `/api`.
+    pub token_file: Option<PathBuf>,
+    /// How many of the newest exchanges are kept to be looked at; 0 keeps none.
+    pub recent: usize,
 }
 
 /// What is logged besides the process's own messages.
@@ -99,8 +104,10 @@ pub struct Route {
 pub struct Service {
     /// 1 to 63 letters, digits, `-`, `_` and `.`.
     pub name: Box<str>,
-    /// How an endpoint is picked. What a hash policy hashes is in each route's [`RouteSettings::key`].
+    /// How an endpoint is picked.
     pub policy: Policy,
+    /// What a hash policy hashes, as in the [`RouteSettings::key`] of each of its routes; the others do not look at it.
+    pub key: KeySource,
     /// At most [`weir_balance::Endpoints::MAX`], no two of one address; perhaps all drained; none only when there are
     /// sources.
     pub endpoints: Vec<Endpoint>,
@@ -112,9 +119,13 @@ pub struct Service {
     pub health: HealthRules,
     /// What happens when none is healthy.
     pub when_all_ejected: WhenAllEjected,
-    /// How exchanges wait for an endpoint to have room; `None` lets every endpoint have as many as come. What the queue
-    /// is told of an exchange is in each route's [`RouteSettings::queueing`].
+    /// How exchanges wait for an endpoint to have room; `None` lets every endpoint have as many as come.
     pub queue: Option<QueueRules>,
+    /// What the work of an exchange is predicted from, as in the [`RouteSettings::queueing`] of each of its routes;
+    /// nothing without a queue.
+    pub work: WorkFrom,
+    /// Whether an endpoint that answers 503 with `Retry-After` gets fewer for that long, as there; `false` without a queue.
+    pub adaptive: bool,
 }
 
 /// One address that serves.

@@ -5,6 +5,7 @@
 
 mod key;
 mod kind;
+mod page;
 mod syntax;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use crate::sink::{Fault, Reported, Sink};
 
 pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
 pub(crate) use kind::{Duration, Factor, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
+pub(crate) use page::{Page, pair};
 pub(crate) use syntax::{Document, Healed, line_of};
 
 /// A TOML value and its place.

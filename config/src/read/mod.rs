@@ -4,6 +4,7 @@ mod check;
 mod endpoints;
 mod health;
 mod listener;
+mod print;
 mod queue;
 mod register;
 mod route;
@@ -12,6 +13,8 @@ mod service;
 mod source;
 
 use weir_snapshot::Millis;
+
+pub(crate) use print::print;
 
 use crate::raw::{Document, Healed, Section, Spec, Tables};
 use crate::sink::{Fault, Reported, Sink};

@@ -5,4 +5,5 @@
 mod cases;
 mod documents;
 mod mutations;
+mod printed;
 mod values;

@@ -1,0 +1,36 @@
+//! A configuration written out whole, with everything that it leaves to its defaults.
+
+use super::{REGISTER, listener, register, route, server, service};
+use crate::Config;
+use crate::raw::Page;
+
+const INTRODUCTION: &str = "\
+# All that holds, what was left to its default included. `# default` marks what need not be written, `# key: ...` what is
+# not set and what holds instead.
+";
+
+/// TOML that reads as `config`.
+pub(crate) fn print(config: &Config) -> String {
+    let Config { server, admin, log, discovery, register, listeners, routes, services } = config;
+    let mut page = Page::new(INTRODUCTION);
+    if register.is_none() {
+        page.no_table(&REGISTER);
+    }
+    server::print_server(server, &mut page);
+    server::print_admin(admin, &mut page);
+    server::print_log(log, &mut page);
+    server::print_discovery(discovery, &mut page);
+    if let Some(register) = register {
+        register::print(register, &mut page);
+    }
+    for listener in listeners {
+        listener::print(listener, &mut page);
+    }
+    for route in routes {
+        route::print(route, services, server.body_memory, &mut page);
+    }
+    for service in services {
+        service::print(service, &mut page);
+    }
+    page.into_text()
+}
