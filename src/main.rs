@@ -13,6 +13,7 @@ mod open_files;
 mod run;
 mod series;
 mod signals;
+mod traffic;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -69,6 +69,11 @@ impl Exposition {
         text
     }
 
+    /// All metrics but those of endpoints.
+    pub(crate) fn of_services(&self) -> String {
+        self.others.render()
+    }
+
     /// Bounds the memory: folds histograms, and forgets the series of endpoints that are none of these.
     pub(crate) fn upkeep(&self, present: &HashSet<&str>) {
         self.others.run_upkeep();

@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_no_such_text_is_no_traffic() {
-        for text in ["weir_requests_total{", "weir_requests_total{service=\"a} 1", "weir_requests_total{service=\"a\"} x"] {
+        for text in
+            ["weir_requests_total{", "weir_requests_total{service=\"a} 1", "weir_requests_total{service=\"a\"} x"]
+        {
             assert_eq!(by_service(text), BTreeMap::new(), "{text}");
         }
     }

@@ -7,10 +7,12 @@ mod access;
 mod actions;
 mod answer;
 mod endpoint;
+mod events;
 mod explain;
 mod guard;
 mod looks;
 mod observe;
+mod page;
 mod query;
 mod recent;
 mod status;
@@ -25,7 +27,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use weir_discovery::{Control, Report};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Reader};
@@ -59,6 +61,8 @@ pub(crate) struct Admin {
     control: Control,
     access: Access,
     recent: usize,
+    /// Places for those who look at events.
+    lookers: Arc<Semaphore>,
     draining: AtomicBool,
     broken: AtomicBool,
 }
@@ -77,6 +81,7 @@ impl Admin {
             control,
             access,
             recent,
+            lookers: Arc::new(Semaphore::new(events::LOOKERS)),
             draining: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         }
@@ -117,11 +122,12 @@ impl Admin {
 
 /// Serves until `end`.
 pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) {
-    let router = Router::new()
+    let router = page::routes(Router::new())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(looks::readyz))
         .route("/metrics", get(looks::metrics))
         .route("/api/status", get(looks::status))
+        .route("/api/events", get(events::events))
         .route("/api/recent", get(looks::recent))
         .route("/api/explain", get(looks::explain))
         .route("/api/overrides", get(actions::overrides).delete(actions::clear))

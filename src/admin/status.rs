@@ -33,7 +33,7 @@ pub(crate) struct Status<'a> {
     readiness: Ready,
     listeners: Vec<Listener>,
     routes: Vec<RouteStatus<'a>>,
-    services: Vec<Service<'a>>,
+    pub(crate) services: Vec<Service<'a>>,
 }
 
 /// As `/readyz`.
@@ -61,8 +61,8 @@ struct RouteStatus<'a> {
 }
 
 #[derive(Serialize)]
-struct Service<'a> {
-    name: &'a str,
+pub(crate) struct Service<'a> {
+    pub(crate) name: &'a str,
     policy: &'static str,
     when_all_ejected: &'static str,
     /// Every endpoint that is not drained is.
@@ -73,7 +73,7 @@ struct Service<'a> {
     queue: Option<Queue>,
     work: Option<Work>,
     sources: Vec<Source<'a>>,
-    endpoints: Vec<Endpoint<'a>>,
+    pub(crate) endpoints: Vec<Endpoint<'a>>,
 }
 
 /// How many endpoints; a drained one counts as nothing else.

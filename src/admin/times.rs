@@ -20,6 +20,11 @@ impl Times {
         Self { now: clock.now(), wall: wall.as_secs_f64() }
     }
 
+    /// The same clocks, so much later by weir's own.
+    pub(crate) fn later(&self, now: Moment) -> Self {
+        Self { now, wall: self.wall + now.since(self.now).as_secs_f64() }
+    }
+
     /// Now, in seconds since 1970.
     pub(crate) fn unix_now(&self) -> f64 {
         thousandths(self.wall)

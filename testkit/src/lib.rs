@@ -8,6 +8,7 @@
 //! - [`Raw`]: a client that writes what it is told, however malformed, and reads one [`Response`] at a time.
 //! - [`Process`], [`Weir`]: a real binary, its output, its memory, its metrics.
 //! - [`Nginx`], [`HaProxy`]: the real peers, in the foreground, on free loopback ports.
+//! - [`Browser`]: a real one, without a window.
 //! - [`Consul`]: a real agent, or a cluster of them.
 //! - [`Knot`]: a real DNS server whose zone is edited live; [`DnsServer`]: a scripted one, for faults.
 #![expect(
@@ -19,6 +20,7 @@
 )]
 
 mod body;
+mod browser;
 mod connection;
 mod consul;
 mod deadline;
@@ -38,6 +40,7 @@ mod weir;
 mod wire;
 
 pub use body::Body;
+pub use browser::Browser;
 pub use consul::Consul;
 pub use deadline::{PATIENCE, eventually};
 pub use dns::{DnsData, DnsMessage, DnsQuestion, DnsRecord, DnsReply, DnsServer};

@@ -17,6 +17,7 @@ mod life;
 mod load;
 mod metrics;
 mod outages;
+mod page;
 mod policies;
 mod queue;
 mod readme;

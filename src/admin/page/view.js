@@ -59,7 +59,7 @@ export class ServiceView {
     this.all = make("span", { class: "badge bad", hidden: "" });
     this.list = make("dl");
     this.rate = figure("requests");
-    this.latency = figure("99th percentile");
+    this.latency = figure("p99");
     this.body = make("tbody");
     const head = make("tr");
     for (const [text, number] of [["Endpoint"], ["State"], ["In flight", 1], ["Weight", 1], ["Latency", 1], ["Why, and since when"], [""]]) {
@@ -116,7 +116,7 @@ export class ServiceView {
     put(row.flight, endpoint.capacity ? `${endpoint.in_flight} / ${endpoint.capacity}` : `${endpoint.in_flight}`);
     const over = endpoint.override;
     put(row.weight, over && over.weight !== over.believed.weight ? `${over.weight} (was ${over.believed.weight})` : `${endpoint.weight}`);
-    put(row.latency, duration(endpoint.latency_seconds));
+    put(row.latency, endpoint.latency_seconds === null ? "" : duration(endpoint.latency_seconds));
     const parts = [];
     if (endpoint.tier !== "primary") parts.push(endpoint.tier);
     if (over) parts.push("set by an operator");
