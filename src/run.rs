@@ -18,7 +18,7 @@ use weir_discovery::{Discovery, DiscoveryError, Health, Readiness, RegisterError
 use weir_proxy::{BindError, Proxy, ProxyParts};
 use weir_snapshot::Clock;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Access, Admin, AdminParts, TokenError};
 use crate::cli::say;
 use crate::signals::Signals;
 use crate::{metrics, open_files};
@@ -38,6 +38,9 @@ pub(crate) enum RunError {
     /// The admin address cannot be had.
     #[error("cannot listen on `{address}` for the admin endpoints")]
     BindAdmin { address: SocketAddr, source: io::Error },
+    /// The admin listener's token cannot be had.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The access log cannot be opened.
     #[error("cannot open the access log `{}`", .path.display())]
     AccessLog { path: PathBuf, source: io::Error },
@@ -95,7 +98,9 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
         trusted_proxies: config.server.trusted_proxies.clone(),
         body_memory: config.server.body_memory,
         access_log: access_log(&config.log.access)?,
+        recent: config.admin.recent,
     })?;
+    let access = Access::open(&config.admin)?;
     let address = config.admin.listen;
     let socket = TcpListener::bind(address).await.map_err(|source| RunError::BindAdmin { address, source })?;
     let admin_address = socket.local_addr()?;
@@ -113,7 +118,16 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
 
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
-    let admin = Arc::new(Admin::new(clock, reader.clone(), discovery.reports(), exposition, proxy.clone()));
+    let admin = Arc::new(Admin::new(AdminParts {
+        clock,
+        reader: reader.clone(),
+        report: discovery.reports(),
+        exposition,
+        proxy: proxy.clone(),
+        control: discovery.control(),
+        access,
+        recent: config.admin.recent,
+    }));
     let reports = discovery.reports();
     let leaving = CancellationToken::new();
     let registered = registration.map(|registration| {

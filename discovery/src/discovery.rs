@@ -1,6 +1,7 @@
 //! From sources to published snapshots: the thin part.
 //!
-//! In: a configuration. Out: snapshots, by the one [`Publisher`], and a [`Report`] of how the sources stand.
+//! In: a configuration, and commands by a [`Control`]. Out: snapshots, by the one [`Publisher`], and a [`Report`] of how
+//! the sources stand.
 //! Cost: a task per source and one for all; a snapshot is assembled off the request path, a large one on a blocking thread.
 //! The first change is published at once, those of the next [`GATHER`] together: a deployment that changes a hundred
 //! endpoints one after the other is a few snapshots, and a single change waits for nothing.
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 use weir_config::{Config, SourceKind};
@@ -21,10 +22,13 @@ use weir_snapshot::{Clock, Moment, Publisher, Reader, Snapshot};
 
 use crate::assemble::fixed;
 use crate::cache::Cache;
+use crate::control::{Change, Command, Commands};
 use crate::membership::{Membership, Note, Outcome};
 use crate::observe;
 use crate::source::{Kind, Opener, Source, SourceError, Variables};
-use crate::{AssembleError, Found, Lives, News, Report, SetupError, assemble};
+use crate::{
+    AssembleError, Control, Found, Lives, News, Overridden, OverrideError, Overrides, Report, SetupError, assemble,
+};
 
 /// How long changes are gathered after one was published.
 const GATHER: Duration = Duration::from_millis(50);
@@ -69,6 +73,8 @@ pub struct Discovery {
     lives: Lives,
     memberships: Memberships,
     sources: Sources,
+    overrides: Arc<Overrides>,
+    commands: Commands,
     cache: Option<Cache>,
     report: watch::Sender<Arc<Report>>,
 }
@@ -140,9 +146,12 @@ impl Discovery {
         memberships.found = memberships.all.iter().map(Membership::endpoints).collect();
         let kept = std::mem::take(&mut memberships.changed);
         let mut lives = Lives::new();
-        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock)?);
-        let report = watch::Sender::new(Arc::new(memberships.report()));
-        let discovery = Self { config, clock, publisher, lives, memberships, sources, cache, report };
+        let overrides = Arc::default();
+        let publisher = Publisher::new(assemble(&config, &memberships.found, &overrides, &mut lives, clock)?);
+        let report = watch::Sender::new(Arc::new(memberships.report(&overrides)));
+        let commands = Commands::new();
+        let discovery =
+            Self { config, clock, publisher, lives, memberships, sources, overrides, commands, cache, report };
         discovery.keep(&kept);
         Ok(discovery)
     }
@@ -155,6 +164,11 @@ impl Discovery {
     /// How the sources stand, now and at every change.
     pub fn reports(&self) -> watch::Receiver<Arc<Report>> {
         self.report.subscribe()
+    }
+
+    /// Changes what runs, once [`Discovery::run`] does.
+    pub fn control(&self) -> Control {
+        self.commands.control.clone()
     }
 
     /// Follows the sources until `shutdown` completes; then, or when this future is dropped, they stop where they are.
@@ -171,6 +185,10 @@ impl Discovery {
                         self.memberships.hear(place, news, self.clock.now());
                     }
                 }
+                Some(command) = self.commands.queue.recv() => {
+                    self.obey(command).await;
+                    quiet_until = self.clock.now().after(GATHER);
+                }
                 () = until(self.clock, gathered) => {}
                 Some(ended) = self.sources.tasks.join_next_with_id() => self.begin_again(&ended),
             }
@@ -179,35 +197,86 @@ impl Discovery {
                 self.publish().await;
                 quiet_until = self.clock.now().after(GATHER);
             }
-            self.report.send_replace(Arc::new(self.memberships.report()));
+            self.report.send_replace(Arc::new(self.memberships.report(&self.overrides)));
         }
     }
 
-    async fn publish(&mut self) {
+    /// Carries out this command and those that wait behind it, and publishes once: an operator's change waits for nothing.
+    async fn obey(&mut self, first: Command) {
+        let mut overrides = Overrides::clone(&self.overrides);
+        let mut obeyed: Vec<(Change, oneshot::Sender<Result<Overridden, OverrideError>>)> = Vec::new();
+        let mut next = Some(first);
+        while let Some(Command::Change(change, answer)) = next {
+            match change.apply(&mut overrides, &self.config, &self.memberships.found) {
+                Ok(()) => {
+                    self.memberships.touch(change.service());
+                    obeyed.push((change, answer));
+                }
+                // Who asked may have left.
+                Err(error) => drop(answer.send(Err(error))),
+            }
+            next = self.commands.queue.try_recv().ok();
+        }
+        if obeyed.is_empty() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.overrides, Arc::new(overrides));
+        let published = self.publish().await;
+        if !published {
+            self.overrides = before;
+        }
+        self.commands.overrides.send_replace(Arc::clone(&self.overrides));
+        for (change, answer) in obeyed {
+            let outcome = if published {
+                info!(?change, "endpoints overridden");
+                let revision = self.lives.revision();
+                Ok(Overridden { revision, serving: self.memberships.serving(change.service(), &self.overrides) })
+            } else {
+                Err(OverrideError::Unpublished)
+            };
+            drop(answer.send(outcome));
+        }
+    }
+
+    /// Publishes what has changed; `false` when that failed, and the last snapshot stays.
+    async fn publish(&mut self) -> bool {
         let changed = self.memberships.settle();
         let (config, found, clock) = (Arc::clone(&self.config), self.memberships.found.clone(), self.clock);
+        let overrides = Arc::clone(&self.overrides);
+        let bare = self.lives.bare();
         let mut lives = std::mem::take(&mut self.lives);
         let size: usize = changed.iter().filter_map(|&service| Some(found.get(service)?.len())).sum();
         let build = move || {
-            let assembled = assemble(&config, &found, &mut lives, clock);
+            let assembled = assemble(&config, &found, &overrides, &mut lives, clock);
             (assembled, lives)
         };
         let built = if size < LARGE { Ok(build()) } else { tokio::task::spawn_blocking(build).await };
-        match built {
+        let published = match built {
             Ok((assembled, lives)) => {
                 self.lives = lives;
-                self.show(assembled);
+                self.show(assembled)
             }
             // The lives are lost with it: the next snapshot begins with fresh ones, and is right all the same.
-            Err(error) => error!(%error, "a snapshot was not assembled, by a fault of weir's own"),
-        }
+            Err(error) => {
+                self.lives = bare;
+                error!(%error, "a snapshot was not assembled, by a fault of weir's own");
+                false
+            }
+        };
         self.keep(&changed);
+        published
     }
 
-    fn show(&mut self, assembled: Result<Snapshot, AssembleError>) {
+    fn show(&mut self, assembled: Result<Snapshot, AssembleError>) -> bool {
         match assembled {
-            Ok(snapshot) => self.publisher.publish(snapshot),
-            Err(error) => error!(%error, "a snapshot cannot be assembled, the last one stays"),
+            Ok(snapshot) => {
+                self.publisher.publish(snapshot);
+                true
+            }
+            Err(error) => {
+                error!(%error, "a snapshot cannot be assembled, the last one stays");
+                false
+            }
         }
     }
 
@@ -285,8 +354,20 @@ impl Memberships {
         changed
     }
 
-    fn report(&self) -> Report {
-        Report::of(&self.names, &self.all, &self.found)
+    /// The endpoints of this service are to be published anew.
+    fn touch(&mut self, service: &str) {
+        let index = self.names.iter().position(|(name, _)| **name == *service);
+        self.changed.extend(index.filter(|index| !self.changed.contains(index)));
+    }
+
+    /// How many endpoints of this service get new exchanges.
+    fn serving(&self, service: &str, overrides: &Overrides) -> usize {
+        let of = self.names.iter().zip(&self.found).find(|((name, _), _)| **name == *service);
+        of.map_or(0, |(_, found)| found.iter().filter(|found| overrides.serves(service, found)).count())
+    }
+
+    fn report(&self, overrides: &Overrides) -> Report {
+        Report::of(&self.names, &self.all, &self.found, overrides)
     }
 }
 

@@ -165,6 +165,13 @@ mod tests {
         let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
         config.services[0].health.probe = Some(probe);
         let found = ports.map(|port| crate::Found::new(([127, 0, 0, 1], port).into())).collect();
-        crate::assemble(&config, &[found], &mut crate::Lives::new(), weir_snapshot::Clock::start()).unwrap()
+        crate::assemble(
+            &config,
+            &[found],
+            &crate::Overrides::default(),
+            &mut crate::Lives::new(),
+            weir_snapshot::Clock::start(),
+        )
+        .unwrap()
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Belief {
     pub(crate) name: Arc<str>,
     backup: bool,
     /// What counts now, by address.
-    held: Vec<Found>,
+    held: Arc<[Found]>,
     pub(crate) standing: Standing,
     /// Why it does not answer, and since when.
     pub(crate) failing: Option<(SourceError, Moment)>,
@@ -90,7 +90,7 @@ impl Belief {
         self.held.len()
     }
 
-    pub(crate) fn held(&self) -> &[Found] {
+    pub(crate) fn held(&self) -> &Arc<[Found]> {
         &self.held
     }
 
@@ -177,14 +177,14 @@ impl Belief {
     }
 
     fn hold(&mut self, endpoints: Vec<Found>, notes: &mut Vec<Note>) -> bool {
-        if endpoints == self.held {
+        if *endpoints == *self.held {
             return false;
         }
         let is_in = |list: &[Found], found: &Found| list.binary_search_by_key(&found.address, |it| it.address).is_ok();
         let added = endpoints.iter().filter(|found| !is_in(&self.held, found)).count();
         let removed = self.held.iter().filter(|found| !is_in(&endpoints, found)).count();
         notes.push(Note::Changed { endpoints: endpoints.len(), added, removed });
-        self.held = endpoints;
+        self.held = endpoints.into();
         true
     }
 }
@@ -201,7 +201,7 @@ impl Membership {
         let belief = |(name, backup)| Belief {
             name,
             backup,
-            held: Vec::new(),
+            held: Arc::default(),
             standing: Standing::Unheard,
             failing: None,
             last_contact: None,
@@ -219,7 +219,7 @@ impl Membership {
         let belief = self.sources.iter_mut().find(|source| &*source.name == name);
         if let Some(source) = belief.filter(|source| source.standing == Standing::Unheard && !endpoints.is_empty()) {
             by_address(&mut endpoints);
-            source.held = endpoints;
+            source.held = endpoints.into();
             source.standing = Standing::Cached;
             self.had_endpoints = true;
         }

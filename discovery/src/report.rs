@@ -8,7 +8,7 @@ use std::sync::Arc;
 use weir_snapshot::Moment;
 
 use crate::membership::{Belief, Membership, Standing};
-use crate::{Found, SourceError, Stale};
+use crate::{Found, Overrides, SourceError, Stale};
 
 /// How the sources of all services stand.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,8 @@ pub struct SourceReport {
     pub source: Arc<str>,
     /// How many of its endpoints count now.
     pub endpoints: usize,
+    /// Those, by address.
+    pub listed: Arc<[Found]>,
     /// When it last answered.
     pub last_contact: Option<Moment>,
     /// Why it does not answer, and since when.
@@ -68,14 +70,19 @@ pub enum Readiness {
 
 impl Report {
     /// `found` is what each service has in the current snapshot.
-    pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership], found: &[Arc<[Found]>]) -> Self {
+    pub(crate) fn of(
+        services: &[(Arc<str>, bool)],
+        memberships: &[Membership],
+        found: &[Arc<[Found]>],
+        overrides: &Overrides,
+    ) -> Self {
         let services = services.iter().zip(memberships).zip(found);
         let services = services.map(|(((service, routed), membership), found)| ServiceReport {
             service: Arc::clone(service),
             routed: *routed,
             had_endpoints: membership.had_endpoints(),
             endpoints: found.len(),
-            serves: found.iter().any(|found| !found.drained),
+            serves: found.iter().any(|found| overrides.serves(service, found)),
             sources: membership.sources().iter().map(SourceReport::of).collect(),
         });
         Self { services: services.collect() }
@@ -118,6 +125,7 @@ impl SourceReport {
         Self {
             source: Arc::clone(&source.name),
             endpoints: source.endpoints(),
+            listed: Arc::clone(source.held()),
             last_contact: source.last_contact,
             failing: source.failing.clone(),
             cached: source.standing == Standing::Cached,
@@ -172,7 +180,7 @@ mod tests {
 
     fn readiness(membership: Membership, routed: bool) -> Readiness {
         let found = membership.endpoints();
-        Report::of(&[("s".into(), routed)], &[membership], &[found]).readiness(at(10))
+        Report::of(&[("s".into(), routed)], &[membership], &[found], &Overrides::default()).readiness(at(10))
     }
 
     fn membership(fixed: &[Found]) -> Membership {

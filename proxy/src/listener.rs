@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use pingora_core::protocols::l4::stream::Stream;
@@ -32,6 +33,35 @@ pub(crate) struct Listener {
     socket: TcpListener,
     settings: Arc<ListenerSettings>,
     address: SocketAddr,
+    open: Arc<AtomicUsize>,
+}
+
+/// A listener as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct ListenerReport {
+    /// The address it got.
+    pub address: SocketAddr,
+    /// Client connections that are open now.
+    pub open: usize,
+    /// What was configured.
+    pub settings: Arc<ListenerSettings>,
+}
+
+/// Looks at a listener, also when it has been closed.
+#[derive(Debug)]
+pub(crate) struct Look {
+    address: SocketAddr,
+    open: Arc<AtomicUsize>,
+    pub(crate) settings: Arc<ListenerSettings>,
+}
+
+impl Look {
+    /// How it stands.
+    pub(crate) fn report(&self) -> ListenerReport {
+        // Relaxed: a count for a person to read.
+        let (open, settings) = (self.open.load(Relaxed), Arc::clone(&self.settings));
+        ListenerReport { address: self.address, open, settings }
+    }
 }
 
 impl Listener {
@@ -42,12 +72,17 @@ impl Listener {
         socket.bind(settings.address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, settings: Arc::new(settings), address })
+        Ok(Self { socket, settings: Arc::new(settings), address, open: Arc::default() })
     }
 
     /// The address it got.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A look at it that outlasts it.
+    pub(crate) fn look(&self) -> Look {
+        Look { address: self.address, open: Arc::clone(&self.open), settings: Arc::clone(&self.settings) }
     }
 
     /// Accepts until `stop`.
@@ -61,10 +96,9 @@ impl Listener {
                 return;
             }
             metrics.accepted.increment(1);
-            metrics.open.increment(1.0);
-            let (core, settings, open) = (core.clone(), self.settings.clone(), metrics.open.clone());
+            let counted = Counted::new(metrics.open.clone(), Arc::clone(&self.open));
+            let (core, settings) = (core.clone(), self.settings.clone());
             tasks.spawn(async move {
-                let counted = Counted(open);
                 // Serving looks at what has come before it looks whether the end has; this lets it come.
                 if patience.is_zero() || tokio::time::timeout(patience, io.readable()).await.is_ok() {
                     connection::serve(core, settings, Box::new(Stream::from(io)), peer).await;
@@ -117,11 +151,23 @@ impl Listener {
     }
 }
 
-/// Counts an open connection down, also when its task panics.
-struct Counted(metrics::Gauge);
+/// Counts an open connection, down also when its task panics.
+struct Counted {
+    gauge: metrics::Gauge,
+    open: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(gauge: metrics::Gauge, open: Arc<AtomicUsize>) -> Self {
+        gauge.increment(1.0);
+        open.fetch_add(1, Relaxed);
+        Self { gauge, open }
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.decrement(1.0);
+        self.gauge.decrement(1.0);
+        self.open.fetch_sub(1, Relaxed);
     }
 }

@@ -13,9 +13,11 @@ use weir_snapshot::{Bytes, Clock, ListenerSettings, Reader, TrustedProxies};
 use crate::access_log::AccessLog;
 use crate::body::Budget;
 use crate::core::{Core, RequestIds};
+use crate::explain::{self, Explanation, Question};
 use crate::idle::{Idle, Whom};
-use crate::listener::Listener;
+use crate::listener::{Listener, ListenerReport, Look};
 use crate::observe::Observe;
+use crate::recent::{RecentExchange, Ring};
 use crate::work::{WorkReport, Works};
 
 /// How often idle connections to endpoints are looked through: a second late is soon enough for a timeout of minutes.
@@ -35,6 +37,8 @@ pub struct ProxyParts {
     pub body_memory: Bytes,
     /// Where each exchange is noted.
     pub access_log: Option<AccessLog>,
+    /// How many of the newest exchanges are kept to be looked at; 0 keeps none.
+    pub recent: usize,
 }
 
 /// A listener's address cannot be had.
@@ -52,6 +56,7 @@ pub struct Proxy {
     core: Arc<Core>,
     listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
+    looks: Vec<Look>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -81,14 +86,17 @@ impl Proxy {
             observe: Observe::default(),
             works: Works::default(),
             access_log: parts.access_log,
+            recent: Ring::new(parts.recent),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
         let addresses = listeners.iter().map(Listener::address).collect();
+        let looks = listeners.iter().map(Listener::look).collect();
         Ok(Self {
             core: Arc::new(core),
             listeners,
             addresses,
+            looks,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -97,6 +105,22 @@ impl Proxy {
     /// The addresses of the listeners, in the order given.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// How the listeners stand, in the order given.
+    pub fn listeners(&self) -> Vec<ListenerReport> {
+        self.looks.iter().map(Look::report).collect()
+    }
+
+    /// The newest exchanges, newest first, as many as are kept.
+    pub fn recent(&self) -> Vec<RecentExchange> {
+        self.core.recent.newest()
+    }
+
+    /// What would become of this request now: which route, service and endpoint, or which refusal. Nothing is counted,
+    /// taken or used up by asking.
+    pub fn explain(&self, question: &Question) -> Explanation {
+        explain::explain(&self.core, self.looks.first().map(|look| &*look.settings), question)
     }
 
     /// Starts accepting, on the runtime of the caller.

@@ -2,8 +2,10 @@
 
 mod budget;
 mod clock;
+mod failure;
 mod lease;
 mod live;
+mod outlook;
 mod permits;
 mod pool;
 mod publish;
@@ -17,10 +19,12 @@ mod waiting;
 
 pub use budget::Budget;
 pub use clock::Clock;
+pub use failure::{Failure, Witness};
 pub use lease::{Lease, LeaseKind};
-pub use live::Live;
-pub use permits::{Answer, Permits, QueueRules, Tried, Unserved, Wish};
-pub use pool::{Member, Pool, PoolParts, Tier};
+pub use live::{Condition, Live};
+pub use outlook::{Chosen, Outlook};
+pub use permits::{Answer, Permits, QueueReport, QueueRules, Tried, Unserved, Wish};
+pub use pool::{Believed, Member, Pool, PoolParts, Tier};
 pub use publish::{Publisher, Reader, Snapshot};
 pub use route::{Route, RouteTable};
 pub use settings::{

@@ -74,6 +74,13 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
+/// What the reference of the admin API shows as the answer to `call`.
+pub(super) fn example(call: &str) -> &'static str {
+    let page = include_str!("../../docs/reference/admin.md");
+    let after = page.split_once(call).unwrap().1;
+    after.split_once("```json\n").unwrap().1.split_once("```").unwrap().0
+}
+
 #[test]
 fn the_reference_page_says_what_the_definitions_say() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/cli.md");

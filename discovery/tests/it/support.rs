@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use weir_balance::{Policy, Weight};
 use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Service};
-use weir_discovery::{AssembleError, Health, Lives, assemble, fixed};
+use weir_discovery::{AssembleError, Health, Lives, Overrides, assemble, fixed};
 use weir_snapshot::{
     BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, Queueing, RetryRules,
     RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
@@ -189,7 +189,7 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
         trusted_proxies: TrustedProxies::default(),
         body_memory: Bytes::new(0),
     };
-    let admin = Admin { listen: ([127, 0, 0, 1], 0).into() };
+    let admin = Admin { listen: ([127, 0, 0, 1], 0).into(), token_file: None, recent: 0 };
     let discovery = Discovery { cache_dir: None, start_wait: Millis::from_secs(5) };
     Config {
         server,
@@ -206,7 +206,7 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
 /// Assembles what is configured, with no other endpoints than those.
 pub(crate) fn assembled(config: &Config, lives: &mut Lives) -> Result<Snapshot, AssembleError> {
     let found: Vec<_> = config.services.iter().map(fixed).collect();
-    assemble(config, &found, lives, Clock::start())
+    assemble(config, &found, &Overrides::default(), lives, Clock::start())
 }
 
 /// A publisher and the probes of what it publishes.
