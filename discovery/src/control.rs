@@ -4,6 +4,7 @@
 //! the loop and one back; the answer comes after the snapshot was published, so who has it may rely on it.
 //! Only the loop changes anything: overrides, sources' news and reloads meet there, one after the other.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use weir_balance::Policy;
 use weir_config::Config;
 
-use crate::{Found, Override, Overrides};
+use crate::{AssembleError, DiscoveryError, Found, Override, Overrides};
 
 /// Commands under way to the loop. Who has more waits.
 const QUEUE: usize = 64;
@@ -21,7 +22,8 @@ const LISTED: usize = 5;
 /// Sends commands to [`crate::Discovery::run`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
-    commands: mpsc::Sender<Command>,
+    changes: mpsc::Sender<Asked>,
+    reloads: mpsc::Sender<Reload>,
     overrides: watch::Receiver<Arc<Overrides>>,
 }
 
@@ -77,12 +79,38 @@ pub enum OverrideError {
     Ended,
 }
 
-/// What the loop is told.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Set or clear an override.
-    Change(Change, oneshot::Sender<Result<Overridden, OverrideError>>),
+/// What a reload has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The snapshot it holds in; later ones have it too.
+    pub revision: u64,
+    /// New sources that have not answered within `start_wait`, each with its service. Until they do, what the source in
+    /// their place said last counts, or what was kept, or nothing.
+    pub unanswered: Vec<String>,
 }
+
+/// Why a configuration is not taken over. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// Sources cannot be set up as they are configured.
+    #[error("{}", lines(.0))]
+    Sources(Vec<DiscoveryError>),
+    /// The configuration is sound but no snapshot can be made of it.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// A part of weir has a fault.
+    #[error("it failed by a fault of weir's own, see the log")]
+    Fault,
+    /// The loop has ended: weir leaves.
+    #[error("weir is leaving, nothing is changed any more")]
+    Ended,
+}
+
+/// A change, and who waits for the answer.
+pub(crate) type Asked = (Change, oneshot::Sender<Result<Overridden, OverrideError>>);
+
+/// A configuration to be taken over, and who waits for the answer.
+pub(crate) type Reload = (Arc<Config>, oneshot::Sender<Result<Applied, ReloadError>>);
 
 /// A change of overrides.
 #[derive(Clone, Debug)]
@@ -95,7 +123,8 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) struct Commands {
     pub(crate) control: Control,
-    pub(crate) queue: mpsc::Receiver<Command>,
+    pub(crate) changes: mpsc::Receiver<Asked>,
+    pub(crate) reloads: mpsc::Receiver<Reload>,
     pub(crate) overrides: watch::Sender<Arc<Overrides>>,
 }
 
@@ -118,6 +147,19 @@ impl Control {
         self.change(Change::Clear { service: service.into(), address }).await
     }
 
+    /// Takes `config` over: opens the sources that are new or changed, waits for their first answers, `start_wait` at
+    /// most, and publishes one snapshot of it. Services, endpoints and sources that are in both go on as they are, with
+    /// their connections, queues, verdicts and beliefs; exchanges that run end on what they began with. Sources of before
+    /// are followed, and overrides obeyed, all the while. What is outside of services and routes is not looked at.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing has changed.
+    pub async fn reload(&self, config: Arc<Config>) -> Result<Applied, ReloadError> {
+        let (answer, answered) = oneshot::channel();
+        self.reloads.send((config, answer)).await.map_err(|_| ReloadError::Ended)?;
+        answered.await.unwrap_or(Err(ReloadError::Ended))
+    }
+
     /// All overrides there are now.
     pub fn overrides(&self) -> Arc<Overrides> {
         Arc::clone(&self.overrides.borrow())
@@ -125,17 +167,18 @@ impl Control {
 
     async fn change(&self, change: Change) -> Result<Overridden, OverrideError> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.commands.send(Command::Change(change, answer)).await;
-        sent.map_err(|_| OverrideError::Ended)?;
+        self.changes.send((change, answer)).await.map_err(|_| OverrideError::Ended)?;
         answered.await.unwrap_or(Err(OverrideError::Ended))
     }
 }
 
 impl Commands {
     pub(crate) fn new() -> Self {
-        let (commands, queue) = mpsc::channel(QUEUE);
+        let (change, changes) = mpsc::channel(QUEUE);
+        let (reload, reloads) = mpsc::channel(1);
         let overrides = watch::Sender::default();
-        Self { control: Control { commands, overrides: overrides.subscribe() }, queue, overrides }
+        let control = Control { changes: change, reloads: reload, overrides: overrides.subscribe() };
+        Self { control, changes, reloads, overrides }
     }
 }
 
@@ -150,11 +193,11 @@ impl Change {
     ///
     /// # Errors
     /// [`OverrideError`]; then `overrides` are as they were.
-    pub(crate) fn apply(
+    pub(crate) fn apply<'a>(
         &self,
         overrides: &mut Overrides,
         config: &Config,
-        found: &[Arc<[Found]>],
+        found: impl Iterator<Item = &'a [Found]>,
     ) -> Result<(), OverrideError> {
         match self {
             Self::Clear { service, address } => {
@@ -190,6 +233,33 @@ impl Change {
             }
         }
     }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { service, address, to } => {
+                write!(f, "service `{service}`: the operator has overridden `{address}`:")?;
+                if let Some(drain) = to.drain {
+                    f.write_str(if drain { " drained" } else { " not drained" })?;
+                }
+                to.weight.map_or(Ok(()), |weight| write!(f, " weight {}", weight.get()))
+            }
+            Self::Clear { service, address: Some(address) } => {
+                write!(f, "service `{service}`: the override of `{address}` is cleared")
+            }
+            Self::Clear { service, address: None } => write!(f, "service `{service}`: all overrides are cleared"),
+        }
+    }
+}
+
+/// Each error with its causes, in a line.
+fn lines(errors: &[DiscoveryError]) -> String {
+    let line = |error: &DiscoveryError| {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+    };
+    errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A few of them in words.

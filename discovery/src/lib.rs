@@ -24,7 +24,7 @@ mod watch;
 
 pub use agent::ConsulSetupError;
 pub use assemble::{AssembleError, assemble, fixed};
-pub use control::{Control, Overridden, OverrideError};
+pub use control::{Applied, Control, Overridden, OverrideError, ReloadError};
 pub use discovery::{Discovery, DiscoveryError};
 pub use health::Health;
 pub use lives::Lives;

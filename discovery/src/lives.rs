@@ -128,8 +128,7 @@ impl ServiceLives {
         found: &Arc<[Found]>,
         overrides: Option<&Arc<OfService>>,
     ) -> Option<Arc<Pool>> {
-        let Service { name: _, endpoints: _, sources: _, empty_after: _, policy, health, when_all_ejected, queue } =
-            service;
+        let Service { policy, health, when_all_ejected, queue, .. } = service;
         let last = self.last.as_ref()?;
         let same = (Arc::ptr_eq(&last.found, found) || last.found == *found)
             && last.overrides.as_ref() == overrides

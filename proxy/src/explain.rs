@@ -103,7 +103,7 @@ impl Explanation {
         head: &Head,
         key: Option<u64>,
     ) -> Result<(), Refusal> {
-        let client = Client::of(SocketAddr::new(self.client, 0), head, &core.trusted_proxies);
+        let client = Client::of(SocketAddr::new(self.client, 0), head, &core.trusted_proxies.load_full());
         self.client = client.address;
         self.host = head.host().map(str::to_owned);
         let path = normalised(head.path()).ok_or(Refusal::BadRequest(Fault::EscapesRoot))?;

@@ -19,6 +19,7 @@ mod idle;
 mod key;
 mod listener;
 mod observe;
+mod places;
 mod proxy;
 mod pump;
 mod recent;

@@ -1,7 +1,10 @@
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::memberships::Known;
+use super::sources::SourceId;
 use super::*;
+use crate::membership::Membership;
 use crate::{Listing, Override};
 
 const CONFIG: &str = r#"
@@ -19,7 +22,8 @@ file = { path = "/nowhere/endpoints.toml" }
 
 /// A discovery whose sources are the test.
 struct Scripted {
-    told: mpsc::Sender<(Place, News)>,
+    told: mpsc::Sender<(SourceId, News)>,
+    ids: Vec<SourceId>,
     reader: Reader,
     reports: watch::Receiver<Arc<Report>>,
     control: Control,
@@ -30,29 +34,24 @@ struct Scripted {
 impl Scripted {
     fn start() -> Self {
         let config = Arc::new(weir_config::parse("weir.toml", CONFIG).unwrap());
-        let (clock, sources) = (Clock::start(), Sources::new(|_| None));
-        let told = sources.told.clone();
+        let (clock, mut sources) = (Clock::start(), Sources::new(Opener::new(|_| None)));
+        let told = sources.teller();
         let names = vec![("consul a".into(), false), ("file b".into(), false)];
-        let all = vec![Membership::new(Arc::default(), Duration::from_secs(30), names)];
-        let names = vec![("s".into(), true)];
-        let memberships = Memberships { names, all, found: vec![Arc::default()], changed: Vec::new() };
-        let mut lives = Lives::new();
-        let overrides = Arc::default();
-        let publisher = Publisher::new(assemble(&config, &memberships.found, &overrides, &mut lives, clock).unwrap());
-        let report = watch::Sender::new(Arc::new(memberships.report(&overrides)));
-        let (cache, commands) = (None, Commands::new());
-        let discovery =
-            Discovery { config, clock, publisher, lives, memberships, sources, overrides, commands, cache, report };
+        let membership = Membership::new(Arc::default(), Duration::from_secs(30), names);
+        let ids = vec![sources.numbers.next(), sources.numbers.next()];
+        let (name, routed, found) = ("s".into(), true, Arc::default());
+        let memberships = Memberships::new(vec![Known { name, routed, membership, ids: ids.clone(), found }]);
+        let discovery = Discovery::of(config, clock, memberships, sources, None).unwrap();
         let (reader, reports, control) = (discovery.reader(), discovery.reports(), discovery.control());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(discovery.run(async { stopped.await.unwrap_or_default() }));
-        Self { told, reader, reports, control, stop, running }
+        Self { told, ids, reader, reports, control, stop, running }
     }
 
     async fn tell(&self, source: usize, ports: std::ops::Range<u16>) {
         let endpoints = ports.map(|port| Found::new(([127, 0, 0, 1], port).into())).collect();
         let news = News::Endpoints(Listing { endpoints, ..Listing::default() });
-        self.told.send((Place { service: 0, source }, news)).await.unwrap();
+        self.told.send((self.ids[source], news)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
