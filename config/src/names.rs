@@ -1,7 +1,7 @@
 //! Names and addresses written as text: sockets, networks, host names, paths, header names.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -10,14 +10,12 @@ use ipnet::IpNet;
 use crate::Advertise;
 use crate::sink::Fault;
 
-/// `ip:port`; `what` is the thing that has the address, `ip` and `port` what to show in advice, and `named` the advice
-/// for a name in place of an IP address.
-fn socket(text: &str, what: &str, (ip, port): (&str, u16), named: impl Fn() -> String) -> Result<SocketAddr, Fault> {
+/// `ip:port`; `ip` and `port` are what to show in advice, and `named` is the advice for a name in place of an IP address.
+fn socket(text: &str, rule: &str, (ip, port): (&str, u16), named: impl Fn() -> String) -> Result<SocketAddr, Fault> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    let rule = format!("{what} is an IP address and a port");
-    let fault = |label: &str, help: String| Err(Fault::new(&*rule, label).help(help));
+    let fault = |label: &str, help: String| Err(Fault::new(rule, label).help(help));
     let example = format!("write for example `\"{ip}:{port}\"`");
     if let Some((_, rest)) = text.split_once("://") {
         let authority = rest.split('/').next().unwrap_or(rest);
@@ -28,8 +26,15 @@ fn socket(text: &str, what: &str, (ip, port): (&str, u16), named: impl Fn() -> S
     }
     match text.parse() {
         Ok(IpAddr::V4(ip)) => return fault("the port is missing", format!("write for example `\"{ip}:{port}\"`")),
-        Ok(IpAddr::V6(ip)) => {
-            return fault("the port is missing", format!("IPv6 stands in brackets, for example `\"[{ip}]:{port}\"`"));
+        Ok(IpAddr::V6(whole)) => {
+            let meant = text.rsplit_once(':').and_then(|(ip, port)| Some((ip.parse::<Ipv6Addr>().ok()?, port)));
+            let help = match meant {
+                Some((ip, last)) => {
+                    format!("write `\"[{ip}]:{last}\"` if {last} is the port, or `\"[{whole}]:{port}\"`")
+                }
+                None => format!("write for example `\"[{whole}]:{port}\"`"),
+            };
+            return fault("the port is missing, or the brackets around IPv6 are", help);
         }
         Err(_) => {}
     }
@@ -43,26 +48,34 @@ fn socket(text: &str, what: &str, (ip, port): (&str, u16), named: impl Fn() -> S
         (name, Ok(port)) if is_ip(name) => {
             return fault("IPv6 stands in brackets", format!("write `\"[{name}]:{port}\"`"));
         }
-        (name, Err(_)) if is_ip(name) => return Err(Fault::new(rule, "a port is between 0 and 65535")),
+        (name, Err(_)) if is_ip(name) => {
+            return fault(NO_PORT, format!("write for example `\"{name}:{port}\"`"));
+        }
         _ => {}
     }
     let host = if text.contains(':') { name } else { text };
+    if text.is_empty() {
+        return fault("empty", example);
+    }
     if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return fault("no IP address", example);
+        return fault("no IP address: that is four numbers up to 255", example);
     }
     fault("this is a name", named())
 }
 
+const NO_PORT: &str = "a port is a number up to 65535";
+
 /// Where to listen: `ip:port`, port 0 for a free one.
 pub(crate) fn listener_address(text: &str) -> Result<SocketAddr, Fault> {
-    socket(text, "a listener's address", ("0.0.0.0", 8080), || {
+    socket(text, "a listener's address is an IP address and a port", ("0.0.0.0", 8080), || {
         "listen on an IP address: `0.0.0.0` for all, `127.0.0.1` for this machine only".to_owned()
     })
 }
 
 /// Where metrics and health are served: as [`listener_address`], and on this machine only.
 pub(crate) fn admin_address(text: &str) -> Result<SocketAddr, Fault> {
-    socket(text, "the admin address", ("127.0.0.1", 9090), || "write `\"127.0.0.1:9090\"`".to_owned())
+    let rule = "the admin address is an IP address and a port";
+    socket(text, rule, ("127.0.0.1", 9090), || "write `\"127.0.0.1:9090\"`".to_owned())
 }
 
 /// Where an endpoint is.
@@ -84,16 +97,26 @@ impl fmt::Display for Place {
 
 /// Where to connect to: `ip:port` or `name:port`, not port 0.
 pub(crate) fn endpoint_place(text: &str) -> Result<Place, Fault> {
-    let named = text.rsplit_once(':').and_then(|(name, port)| Some((dns_name(name).ok()?, port.parse::<u16>().ok()?)));
-    let no_port = || Fault::new("an endpoint's port is between 1 and 65535", "no connection can be opened to port 0");
-    if let Some((name, port)) = named {
-        return Ok(Place::Name(name, NonZeroU16::new(port).ok_or_else(no_port)?));
+    let rule = "an endpoint is an IP address or a name of DNS, and a port";
+    let fault =
+        |label: &str, host: &str| Err(Fault::new(rule, label).help(format!("write for example `\"{host}:3001\"`")));
+    let nowhere = "no connection can be opened to port 0";
+    let (host, port) = text.rsplit_once(':').unzip();
+    match (dns_name(host.unwrap_or(text)), port.map(str::parse::<u16>)) {
+        (Ok(name), Some(Ok(port))) => match NonZeroU16::new(port) {
+            Some(port) => return Ok(Place::Name(name, port)),
+            None => return fault(nowhere, &name),
+        },
+        (Ok(name), Some(Err(_))) if !text.contains('/') => return fault(NO_PORT, &name),
+        (Ok(name), None) => return fault("the port is missing", &name),
+        _ => {}
     }
-    let address = socket(text, "an endpoint", ("127.0.0.1", 3001), || match text.rsplit_once(':') {
-        Some(_) => "write an IP address or a name of DNS, and a port: `\"optimizer.example:3001\"`".to_owned(),
-        None => format!("write the port too, for example `\"{text}:3001\"`"),
-    })?;
-    if address.port() == 0 { Err(no_port()) } else { Ok(Place::Socket(address)) }
+    let address =
+        socket(text, rule, ("127.0.0.1", 3001), || "write for example `\"optimizer.example:3001\"`".to_owned())?;
+    match address.port() {
+        0 => fault(nowhere, host.unwrap_or("127.0.0.1")),
+        _ => Ok(Place::Socket(address)),
+    }
 }
 
 /// A name to look up, in lower case: letters, digits, `-` and `_` between dots, not an IP address. It may end with a dot.
@@ -120,17 +143,19 @@ pub(crate) fn dns_name(text: &str) -> Result<Box<str>, Fault> {
         (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-') && !label.ends_with('-')
     };
     if name.len() > 253 || !name.split('.').all(legal) {
-        return Err(Fault::new(rule, "DNS has no such names"));
+        let fault = Fault::new(rule, "DNS has no such names");
+        return Err(fault.help("write for example `\"optimizer.example\"`"));
     }
     Ok(lower.into())
 }
 
 /// A DNS server: an IP address, perhaps with a port.
 pub(crate) fn resolver(text: &str) -> Result<SocketAddr, Fault> {
-    match text.parse::<IpAddr>() {
-        Ok(ip) => Ok(SocketAddr::new(ip, 53)),
-        Err(_) => socket(text, "a resolver", ("10.0.0.2", 53), || "write its IP address".to_owned()),
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, 53));
     }
+    let rule = "a resolver is an IP address, with or without a port";
+    socket(text, rule, ("10.0.0.2", 53), || "write its IP address, for example `\"10.0.0.2\"`".to_owned())
 }
 
 /// The address of a Consul agent's HTTP API.
@@ -159,13 +184,13 @@ pub(crate) fn agent_url(text: &str) -> Result<Box<str>, Fault> {
     }
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let legal = match bracketed {
-        Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
         None => host.parse::<std::net::Ipv4Addr>().is_ok() || dns_name(host).is_ok(),
     };
     if !legal {
         return fault("no host can have this name");
     }
-    visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
+    visible_ascii(text, rule)?;
     Ok(text.into())
 }
 
@@ -248,10 +273,10 @@ pub(crate) fn host(text: &str) -> Result<Box<str>, Fault> {
         return Err(Fault::new(rule, "no name").help("leave `host` out to take requests for every host"));
     }
     let bracketed = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    if bracketed.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()) {
+    if bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()) {
         return Ok(lower.into());
     }
-    if lower.parse::<std::net::Ipv6Addr>().is_ok() {
+    if lower.parse::<Ipv6Addr>().is_ok() {
         return Err(Fault::new(rule, "IPv6 stands in brackets").help(format!("write `\"[{lower}]\"`")));
     }
     if let Some((name, port)) =
@@ -265,7 +290,10 @@ pub(crate) fn host(text: &str) -> Result<Box<str>, Fault> {
     }
     let name = lower.strip_prefix("*.").unwrap_or(&lower);
     if name.contains('*') {
-        return Err(Fault::new(rule, "`*` stands only for the whole first part"));
+        let fault = Fault::new(rule, "`*` stands only for the whole first part");
+        let below = lower.rsplit_once('*').map_or("", |(_, rest)| rest.trim_start_matches(|letter| letter != '.'));
+        let below = if below.len() > 1 { below } else { ".example.org" };
+        return Err(fault.help(format!("write `\"*{below}\"`")));
     }
     if !name.is_ascii() {
         return Err(Fault::new(rule, "not ASCII").help("write the name as browsers send it, beginning with `xn--`"));
@@ -306,7 +334,7 @@ pub(crate) fn route_path(text: &str) -> Result<Box<str>, Fault> {
             Fault::new(rule, "`*` stands for itself: a path is a prefix anyway").help(format!("write `\"{path}\"`"))
         );
     }
-    visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
+    visible_ascii(text, rule)?;
     let normal = normal_path(text);
     if normal != text {
         let label = "never matches: requests are normalised first";
@@ -333,12 +361,13 @@ fn normal_path(text: &str) -> String {
 pub(crate) fn probe_path(text: &str) -> Result<Box<str>, Fault> {
     let rule = "a probe's path begins with `/`";
     if !text.starts_with('/') {
-        return Err(Fault::new(rule, "does not begin with `/`"));
+        let path = text.split_once("://").map_or(text, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+        return Err(Fault::new(rule, "does not begin with `/`").help(format!("write `\"/{path}\"`")));
     }
-    if text.contains('#') {
-        return Err(Fault::new(rule, "a fragment is never sent"));
+    if let Some((path, _)) = text.split_once('#') {
+        return Err(Fault::new(rule, "a fragment is never sent").help(format!("write `\"{path}\"`")));
     }
-    visible_ascii(text).map_err(|label| Fault::new(rule, label))?;
+    visible_ascii(text, rule)?;
     Ok(text.into())
 }
 
@@ -352,16 +381,38 @@ pub(crate) fn probe_host(text: &str) -> Result<Box<str>, Fault> {
     Ok(text.into())
 }
 
-fn visible_ascii(text: &str) -> Result<(), &'static str> {
-    if !text.is_ascii() {
-        return Err("not ASCII: write such letters as `%` and two hex digits for each byte");
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("a blank is written `%20`");
-    }
+fn visible_ascii(text: &str, rule: &str) -> Result<(), Fault> {
     let mut escapes = text.split('%').skip(1);
-    let legal = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
-    if escapes.all(legal) { Ok(()) } else { Err("`%` is followed by two hex digits") }
+    let label = if !text.is_ascii() {
+        "not ASCII: such letters are written as `%` and two hex digits for each byte"
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "a blank is written `%20`"
+    } else if !escapes.all(is_escape) {
+        "`%` is followed by two hex digits"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(rule, label).help(format!("write `\"{}\"`", escaped(text))))
+}
+
+/// Whether this may follow a `%`.
+fn is_escape(rest: &str) -> bool {
+    rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// As a browser sends it; only for advice.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for (at, letter) in text.char_indices() {
+        let rest = text.get(at + letter.len_utf8()..).unwrap_or_default();
+        if letter.is_ascii_graphic() && (letter != '%' || is_escape(rest)) {
+            escaped.push(letter);
+        } else {
+            escaped.extend(letter.encode_utf8(&mut buffer).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    escaped
 }
 
 /// A service's name: short and plain, for it is a label of every metric.
@@ -371,7 +422,12 @@ pub(crate) fn service_name(text: &str) -> Result<Box<str>, Fault> {
         return Ok(text.into());
     }
     let rule = format!("a service's name is 1 to {MAX_NAME} of the letters `a-z`, `A-Z`, `0-9`, `-`, `_` and `.`");
-    Err(Fault::new(rule, if text.is_empty() { "empty" } else { "not of that form" }))
+    if text.is_empty() {
+        return Err(Fault::new(rule, "empty").help("write for example `\"optimizers\"`"));
+    }
+    let near = text.chars().map(|letter| if plain(letter.try_into().unwrap_or(b' ')) { letter } else { '-' });
+    let label = if text.len() > MAX_NAME { "too long" } else { "not of that form" };
+    Err(Fault::new(rule, label).help(format!("write `\"{}\"`", near.take(MAX_NAME).collect::<String>())))
 }
 
 /// As long as a DNS label, so that discovery can look a service up by its name.

@@ -36,6 +36,51 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("wrr", "weighted"),
 ];
 
+/// Directives and options of others that are keys of other tables here than those they are likely to be written in.
+const DIRECTIVES: &[(&str, &str, &str)] = &[
+    ("access_log", "access", "[log]"),
+    ("balance", "policy", "[[service]]"),
+    ("ca_certificate", "ca_file", "[service.consul]"),
+    ("client_body_timeout", "read_timeout", "[[listener]]"),
+    ("client_header_timeout", "header_timeout", "[[listener]]"),
+    ("client_max_body_size", "max", "[route.body]"),
+    ("connect_timeout", "connect", "[route.timeout]"),
+    ("down", "drain", "[[service.endpoints]]"),
+    ("fail_timeout", "window", "[service.health]"),
+    ("fall", "failures", "[service.health]"),
+    ("health_checks", "kind", "[service.health]"),
+    ("inter", "interval", "[service.health]"),
+    ("keepalive_timeout", "idle_timeout", "[[listener]]"),
+    ("large_client_header_buffers", "max_head", "[[listener]]"),
+    ("lb_policy", "policy", "[[service]]"),
+    ("max_conns", "capacity", "[service.queue]"),
+    ("max_fails", "failures", "[service.health]"),
+    ("max_tries", "tries", "[route.retry]"),
+    ("maxqueue", "max", "[service.queue]"),
+    ("num_retries", "tries", "[route.retry]"),
+    ("proxy_connect_timeout", "connect", "[route.timeout]"),
+    ("proxy_next_upstream", "on", "[route.retry]"),
+    ("proxy_next_upstream_tries", "tries", "[route.retry]"),
+    ("proxy_pass", "service", "[[route]]"),
+    ("proxy_read_timeout", "read", "[route.timeout]"),
+    ("proxy_send_timeout", "write", "[route.timeout]"),
+    ("resolver", "resolvers", "[service.dns]"),
+    ("rise", "successes", "[service.health]"),
+    ("send_timeout", "write_timeout", "[[listener]]"),
+    ("server_name", "host", "[[route]]"),
+    ("set_real_ip_from", "trusted_proxies", "[server]"),
+    ("worker_connections", "max_connections", "[[listener]]"),
+    ("worker_processes", "threads", "[server]"),
+    ("workers", "threads", "[server]"),
+];
+
+/// What a directive of another proxy is here: a key and its table, Markdown.
+pub(crate) fn called_here(word: &str) -> Option<String> {
+    let plain = normal(word);
+    let (_, key, table) = DIRECTIVES.iter().find(|(directive, ..)| normal(directive) == plain)?;
+    Some(format!("`{key}` in `{table}`"))
+}
+
 /// Fewer letters begin too many words.
 const SHORTEST_BEGINNING: usize = 3;
 
@@ -97,6 +142,14 @@ mod tests {
     fn a_word_of_another_proxy_finds_ours() {
         assert_eq!(nearest("least_conn", &["round-robin", "least-connections"]), Some("least-connections"));
         assert_eq!(nearest("upstream", &["path", "service"]), Some("service"));
+    }
+
+    #[test]
+    fn every_directive_leads_to_a_key_that_there_is() {
+        for (directive, key, table) in DIRECTIVES {
+            let spec = crate::read::SPECS.iter().find(|spec| spec.header == *table);
+            assert!(spec.is_some_and(|spec| spec.names().any(|name| name == *key)), "{directive}: `{key}` in {table}");
+        }
     }
 
     #[test]

@@ -59,6 +59,18 @@ impl Sink {
         Reported
     }
 
+    /// How many problems there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Gives those problems from the `first` on that say nothing of it this help.
+    pub(crate) fn advise(&mut self, first: usize, help: impl Fn() -> String) {
+        for (_, problem) in self.list.iter_mut().skip(first) {
+            problem.help.get_or_insert_with(&help);
+        }
+    }
+
     pub(crate) fn into_list(self) -> Vec<(Rests, Problem)> {
         self.list
     }

@@ -44,20 +44,31 @@ pub(crate) async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoRespons
 pub(crate) async fn status(State(admin): State<Arc<Admin>>, request: Request) -> Result<Response, Mistake> {
     let query = Query::read(request.uri(), &["service"], &[])?;
     let snapshot = admin.reader.load();
-    let only = query.get("service");
-    if let Some(only) = only {
+    if let Some(only) = query.get("service") {
         super::actions::pool(&snapshot, only)?;
     }
-    let report = admin.report();
-    let parts = Parts {
-        times: Times::read(admin.clock),
-        readiness: admin.readiness(),
-        snapshot: &snapshot,
-        report: &report,
-        listeners: admin.proxy.listeners(),
-        work: admin.proxy.work_reports(),
-    };
-    Ok(json(StatusCode::OK, &status::status(&parts, only)))
+    aside(move || {
+        let report = admin.report();
+        let parts = Parts {
+            times: Times::read(admin.clock),
+            readiness: admin.readiness(),
+            snapshot: &snapshot,
+            report: &report,
+            listeners: admin.proxy.listeners(),
+            work: admin.proxy.work_reports(),
+        };
+        Ok(json(StatusCode::OK, &status::status(&parts, query.get("service"))))
+    })
+    .await
+}
+
+/// Does what may take milliseconds where no exchange waits for it.
+async fn aside(work: impl FnOnce() -> Result<Response, Mistake> + Send + 'static) -> Result<Response, Mistake> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "an admin call broke, by a fault of weir's own");
+        let error = "the call broke, by a fault of weir's own";
+        Err(Mistake::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look into weir's log"))
+    })
 }
 
 /// `GET /api/recent`: all that are kept, or the newest `limit`, of one `service`, one `endpoint`, one `status`.
@@ -65,15 +76,18 @@ pub(crate) async fn recent(State(admin): State<Arc<Admin>>, request: Request) ->
     let query = Query::read(request.uri(), &["limit", "service", "endpoint", "status"], &[])?;
     let limit: Option<usize> = query.parse("limit", "a whole number")?;
     let wanted: Option<u16> = query.parse("status", "a status such as 502")?;
-    let (service, endpoint) = (query.get("service"), query.get("endpoint"));
-    let is_wanted = |exchange: &RecentExchange| {
-        let of = exchange.route.as_ref().map(|(_, service)| &**service);
-        service.is_none_or(|service| of == Some(service))
-            && endpoint.is_none_or(|endpoint| exchange.tries.iter().any(|(tried, _)| &**tried == endpoint))
-            && wanted.is_none_or(|status| exchange.status == status)
-    };
-    let exchanges = admin.proxy.recent().into_iter().filter(is_wanted).take(limit.unwrap_or(usize::MAX));
-    Ok(json(StatusCode::OK, &Recent::of(exchanges, admin.recent, &Times::read(admin.clock))))
+    aside(move || {
+        let (service, endpoint) = (query.get("service"), query.get("endpoint"));
+        let is_wanted = |exchange: &RecentExchange| {
+            let of = exchange.route.as_ref().map(|(_, service)| &**service);
+            service.is_none_or(|service| of == Some(service))
+                && endpoint.is_none_or(|endpoint| exchange.tries.iter().any(|(tried, _)| &**tried == endpoint))
+                && wanted.is_none_or(|status| exchange.status == status)
+        };
+        let exchanges = admin.proxy.recent().into_iter().filter(is_wanted).take(limit.unwrap_or(usize::MAX));
+        Ok(json(StatusCode::OK, &Recent::of(exchanges, admin.recent, &Times::read(admin.clock))))
+    })
+    .await
 }
 
 /// `GET /api/explain`: of a request in words, or of the exchange with this `id`.
@@ -83,10 +97,14 @@ pub(crate) async fn explain(
     request: Request,
 ) -> Result<Response, Mistake> {
     let query = Query::read(request.uri(), &["url", "method", "client", "length", "id"], &["header"])?;
-    let recorded = query.get("id").map(|id| recorded(&admin, &query, id)).transpose()?;
+    aside(move || explained_to(&admin, &query, peer)).await
+}
+
+fn explained_to(admin: &Admin, query: &Query, peer: SocketAddr) -> Result<Response, Mistake> {
+    let recorded = query.get("id").map(|id| recorded(admin, query, id)).transpose()?;
     let question = match &recorded {
         Some(exchange) => again(exchange)?,
-        None => question(&query, peer)?,
+        None => question(query, peer)?,
     };
     let found = admin.proxy.explain(&question);
     let report = admin.report();

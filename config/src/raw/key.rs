@@ -26,6 +26,18 @@ pub(crate) trait Absence<T> {
     fn describe(&self, show: impl Fn(&T) -> String) -> String;
 }
 
+impl<K: Kind, A: Absence<K::Out>> Key<K, A> {
+    /// What to do about a wrong value when nothing better is known.
+    pub(super) fn advice(&self) -> String {
+        let Self { name, kind, absent, .. } = self;
+        if absent.absent().is_some() {
+            format!("leave `{name}` out for its default: {}", absent.describe(|value| kind.show(value)))
+        } else {
+            format!("`{name}` is required: {}", kind.shape())
+        }
+    }
+}
+
 /// The key must be written.
 pub(crate) struct Required;
 

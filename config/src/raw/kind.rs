@@ -85,14 +85,14 @@ impl<T: Copy + PartialOrd + fmt::Display + TryFrom<i128>> Kind for Whole<T> {
             };
             return Err(sink.wrong(value.span(), fault));
         };
-        let label = match whole(number).map(|number| (number, T::try_from(number))) {
+        let (label, help) = match whole(number).map(|number| (number, T::try_from(number))) {
             Some((_, Ok(legal))) if (self.min..=self.max).contains(&legal) => return Ok(legal),
-            Some((_, Ok(other))) if other < self.min => "too small",
-            Some((negative, _)) if negative < 0 => "too small",
-            _ => "too large",
+            Some((_, Ok(other))) if other < self.min => ("too small", at_least(name, &self.min)),
+            Some((negative, _)) if negative < 0 => ("too small", at_least(name, &self.min)),
+            _ => ("too large", at_most(name, &self.max)),
         };
         let message = format!("`{name}` is between {} and {}", self.min, self.max);
-        Err(sink.wrong(value.span(), Fault::new(message, label)))
+        Err(sink.wrong(value.span(), Fault::new(message, label).help(help)))
     }
 
     fn shape(&self) -> String {
@@ -119,16 +119,18 @@ impl Kind for Factor {
         };
         let number = text.and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN);
         let fault = if number < f64::from(self.min) / 100.0 {
-            Fault::new(limits(), "too small")
+            Fault::new(limits(), "too small").help(at_least(name, &self.show(&self.min)))
         } else if number <= f64::from(self.max) / 100.0 {
             // The nearest: 1.1 in binary is a little more than 110 hundredths, and no more decimal places were asked for.
             let hundredths = (self.min..=self.max).find(|&each| (number * 100.0 - f64::from(each)).abs() < 1e-6);
             match hundredths {
                 Some(hundredths) => return Ok(hundredths),
-                None => Fault::new(format!("`{name}` has at most two decimal places"), "too fine"),
+                None => Fault::new(format!("`{name}` has at most two decimal places"), "too fine")
+                    .help(format!("write `{name} = {number:.2}`")),
             }
         } else {
-            Fault::new(limits(), if number.is_nan() { "not a number" } else { "too large" })
+            let label = if number.is_nan() { "not a number" } else { "too large" };
+            Fault::new(limits(), label).help(at_most(name, &self.show(&self.max)))
         };
         Err(sink.wrong(value.span(), fault))
     }
@@ -140,6 +142,14 @@ impl Kind for Factor {
     fn show(&self, value: &u16) -> String {
         show_factor(*value)
     }
+}
+
+fn at_least(name: &str, value: &impl fmt::Display) -> String {
+    format!("write `{name} = {value}` or more")
+}
+
+fn at_most(name: &str, value: &impl fmt::Display) -> String {
+    format!("write `{name} = {value}` or less")
 }
 
 fn show_factor(hundredths: u16) -> String {
@@ -158,8 +168,12 @@ impl Kind for Duration {
         let limits = || format!("`{name}` is between `{}` and `{}`", show_duration(self.min), show_duration(self.max));
         let fault = match value.get_ref() {
             DeValue::String(text) => match parse_duration(text) {
-                Ok(span) if span < self.min => Fault::new(limits(), "too short"),
-                Ok(span) if span > self.max => Fault::new(limits(), "too long"),
+                Ok(span) if span < self.min => {
+                    Fault::new(limits(), "too short").help(at_least(name, &self.show(&self.min)))
+                }
+                Ok(span) if span > self.max => {
+                    Fault::new(limits(), "too long").help(at_most(name, &self.show(&self.max)))
+                }
                 Ok(span) => return Ok(span),
                 Err(fault) => fault,
             },
@@ -192,8 +206,12 @@ impl Kind for Size {
                 Ok(size) if size.get() == 0 && size < self.min => {
                     Fault::new(limits(), "too small").help("there is no unlimited: write the most that you expect")
                 }
-                Ok(size) if size < self.min => Fault::new(limits(), "too small"),
-                Ok(size) if size > self.max => Fault::new(limits(), "too large"),
+                Ok(size) if size < self.min => {
+                    Fault::new(limits(), "too small").help(at_least(name, &self.show(&self.min)))
+                }
+                Ok(size) if size > self.max => {
+                    Fault::new(limits(), "too large").help(at_most(name, &self.show(&self.max)))
+                }
                 Ok(size) => return Ok(size),
                 Err(fault) => fault,
             },
@@ -276,9 +294,10 @@ fn known_word<T: Copy>(name: &str, text: &str, words: &[(&'static str, T)], late
         return Err(fault.help(format!("this version knows {}", one_of(words))));
     }
     let fault = Fault::new(format!("`{name}` is {}", one_of(words)), "none of them");
-    Err(match nearest(text, &all) {
-        Some(word) => fault.help(format!("did you mean `\"{word}\"`?")),
-        None => fault,
+    Err(match (nearest(text, &all), all.first()) {
+        (Some(word), _) => fault.help(format!("did you mean `\"{word}\"`?")),
+        (None, Some(word)) => fault.help(format!("write for example `\"{word}\"`")),
+        (None, None) => fault,
     })
 }
 

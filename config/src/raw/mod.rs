@@ -13,7 +13,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::near::nearest;
+use crate::near::{called_here, nearest};
 use crate::sink::{Fault, Reported, Sink};
 
 pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
@@ -62,7 +62,12 @@ impl<'a> Section<'a> {
         sink: &mut Sink,
     ) -> Result<A::Out, Reported> {
         match self.value(key.name) {
-            Some(value) => key.kind.read(key.name, value, sink).map(A::present),
+            Some(value) => {
+                let before = sink.len();
+                let read = key.kind.read(key.name, value, sink).map(A::present);
+                sink.advise(before, || key.advice());
+                read
+            }
             None => match key.absent.absent() {
                 Some(absent) => Ok(absent),
                 None if self.is_misspelt(key.name) => Err(Reported),
@@ -171,10 +176,8 @@ impl<'a> Section<'a> {
                 continue;
             }
             let fault = if let Some((_, what)) = self.spec.later.iter().find(|(later, _)| *later == name) {
-                Fault::new(
-                    format!("`{name}` comes with a later version of weir"),
-                    format!("{what}: not in this version"),
-                )
+                let message = format!("`{name}` comes with a later version of weir");
+                Fault::new(message, format!("{what}: not in this version")).help(format!("leave `{name}` out"))
             } else {
                 let fault = Fault::new(format!("{} has no key `{name}`", self.spec.title()), "not known here");
                 fault.help(self.advice(name))
@@ -187,6 +190,9 @@ impl<'a> Section<'a> {
         let names: Vec<&str> = self.spec.names().collect();
         if let Some(known) = nearest(name, &names) {
             return format!("did you mean `{known}`?");
+        }
+        if let Some(here) = called_here(name) {
+            return format!("here it is {here}");
         }
         let elsewhere = crate::read::SPECS.iter().find(|spec| spec.names().any(|known| known == name));
         match elsewhere {

@@ -11,6 +11,7 @@ use toml::de::{DeTable, Error};
 
 use crate::Problem;
 use crate::sink::{Fault, Rests};
+use crate::text::quoted;
 
 /// A tree, and the syntax problems that stood in the way of a whole one.
 pub(crate) struct Document<'a> {
@@ -125,12 +126,15 @@ impl SyntaxError {
         let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
         let (span, fault, harm) = match what {
             "string values must be quoted" if span.is_empty() => {
-                (span, Fault::new("a key needs a value", "nothing follows the `=`"), Harm::Value)
+                let fault = Fault::new("a key needs a value", "nothing follows the `=`");
+                (span, fault.help("write the value, or leave the line out for the default"), Harm::Value)
             }
             "string values must be quoted" | "invalid float" | "invalid integer" | "invalid date-time" => {
                 let (span, word) = word_around(text, &span);
                 let fault = if word.contains(char::is_whitespace) {
+                    let values: Vec<String> = word.split_whitespace().map(as_value).collect();
                     Fault::new("text stands in quotes, and `,` between two values", "neither of them")
+                        .help(format!("write `{}`", values.join(", ")))
                 } else {
                     Fault::new("text stands in quotes", "neither a number nor `true` or `false`")
                         .help(format!("write `\"{word}\"`"))
@@ -161,17 +165,15 @@ impl SyntaxError {
                 };
                 (span, fault.help(help), Harm::Table)
             }
-            NO_VALUE => {
-                let fault = Fault::new("a line is `key = value` or the name of a table in brackets", "neither of them");
-                (span, fault, Harm::Table)
-            }
+            NO_VALUE => (span.clone(), no_pair(text, span.start), Harm::Table),
             "missing comma between array elements" if unclosed("unclosed array") => {
                 let fault = Fault::new("an array is not closed, or lacks a comma", "read as part of the array above");
                 let help = "write `]` after the last element and `,` between two; what follows is checked after that";
                 (span, fault.help(help), Harm::Rest)
             }
             "missing comma between array elements" => {
-                (span, Fault::new("elements of an array are separated by `,`", "no comma before this"), Harm::Value)
+                let fault = Fault::new("elements of an array are separated by `,`", "no comma before this");
+                (span, fault.help("write `,` behind the element before"), Harm::Value)
             }
             "extra assignment between key-value pairs" | "missing comma between key-value pairs" => {
                 let spreads = unclosed("unclosed inline table");
@@ -180,6 +182,7 @@ impl SyntaxError {
                         .help("write `}` after the last pair and `,` between two; what follows is checked after that")
                 } else {
                     Fault::new("pairs of a table in `{` are separated by `,`", "no comma before this")
+                        .help("write `,` behind the value before")
                 };
                 (span, fault, if spreads { Harm::Rest } else { Harm::Table })
             }
@@ -195,9 +198,12 @@ impl SyntaxError {
                 let fault = Fault::new("a table's name ends with as many brackets as it begins with", "one is missing");
                 (span, fault.help("write `]` here; what follows is checked after that"), Harm::Rest)
             }
+            "invalid key-value pair" if line_at(text, span.start).trim_start().starts_with('}') => {
+                (span.clone(), no_pair(text, span.start), Harm::Table)
+            }
             _ => {
                 let label = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
-                (span, Fault::new(what, label), harm_of(what))
+                (span, Fault::new(what, label).help("what TOML allows is said at https://toml.io"), harm_of(what))
             }
         };
         Self { line: line_of(text, span.start), problem: fault.at(span), harm }
@@ -227,6 +233,33 @@ fn word_around<'a>(text: &'a str, span: &Range<usize>) -> (Range<usize>, &'a str
 
 fn first_len(text: &str) -> usize {
     text.chars().next().map_or(0, char::len_utf8)
+}
+
+/// What is wrong with a line that is neither a pair nor a header.
+fn no_pair(text: &str, offset: usize) -> Fault {
+    let fault = Fault::new("a line is `key = value` or the name of a table in brackets", "neither of them");
+    let line = line_at(text, offset).lines().next().unwrap_or_default().trim();
+    if line.starts_with("//") || line.starts_with(';') {
+        fault.help("a comment begins with `#`")
+    } else if line.ends_with([';', '{', '}']) {
+        fault.help("this looks like nginx's: `weir import nginx.conf` prints the same as TOML")
+    } else if let Some((key, value)) =
+        line.split_once([':', ' ']).filter(|(key, value)| !key.is_empty() && !value.is_empty())
+    {
+        fault.help(format!("write `{key} = {}`", as_value(value.trim())))
+    } else {
+        fault.help("write for example `threads = 4` or `[server]`")
+    }
+}
+
+/// A word as TOML writes it, whether it is in quotes or not.
+fn as_value(word: &str) -> String {
+    let number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    if number || matches!(word, "true" | "false") || word.starts_with(['"', '\'', '[', '{']) {
+        word.to_owned()
+    } else {
+        quoted(word)
+    }
 }
 
 /// From the beginning of the line that `offset` lies in.

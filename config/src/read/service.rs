@@ -249,7 +249,7 @@ fn parse_key(text: &str) -> Result<KeyWord, Fault> {
                     fault.help(format!("did you mean `\"{near}:{}\"`?", name.unwrap_or("NAME")))
                 }
                 (Some(near), _) => fault.help(format!("did you mean `\"{near}\"`?")),
-                (None, _) => fault,
+                (None, _) => fault.help("write for example `\"path\"`"),
             })
         }
     }

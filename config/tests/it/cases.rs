@@ -53,6 +53,24 @@ fn problems_stand_in_the_order_of_the_text() {
 }
 
 #[test]
+fn every_problem_says_what_to_write_instead() {
+    let mut count = 0;
+    let mut silent = Vec::new();
+    for file in cases() {
+        let problems = parse("weir.toml", &fs::read_to_string(&file).unwrap()).unwrap_err();
+        count += problems.len();
+        silent.extend(
+            problems
+                .iter()
+                .filter(|it| it.help.is_none())
+                .map(|it| format!("{}: {} / {}", name_of(&file), it.message, it.label)),
+        );
+    }
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+    assert!(count >= 300, "only {count}");
+}
+
+#[test]
 fn every_problem_says_what_is_wrong_with_the_marked_part() {
     for file in cases() {
         for problem in &parse("weir.toml", &fs::read_to_string(&file).unwrap()).unwrap_err() {

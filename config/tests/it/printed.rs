@@ -42,7 +42,10 @@ fn process() -> BoxedStrategy<String> {
         ("trusted_proxies", &["[]", "[\"10.0.0.0/8\", \"::1\", \"2001:db8::/32\"]"]),
         ("body_memory", &["\"1GiB\"", "\"1TiB\"", "\"100MB\""]),
     ]);
-    let admin = keys(&[("listen", &["\"127.0.0.1:0\"", "\"[::1]:9091\""])]);
+    let admin = prop_oneof![
+        keys(&[("listen", &["\"127.0.0.1:0\"", "\"[::1]:9091\""]), ("recent", &["0", "7"])]),
+        Just("listen = \"0.0.0.0:9090\"\ntoken_file = \"/run/token\"\n".to_owned()),
+    ];
     let log = keys(&[("access", &["\"off\"", "\"stdout\"", "\"/var/log/a b.json\"", "'C:\\weir\\\"log\".json'"])]);
     let discovery = keys(&[("cache_dir", &["\"/var/lib/weir\""]), ("start_wait", &["\"0s\"", "\"5m\""])]);
     let own = keys(&[

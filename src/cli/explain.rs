@@ -1,0 +1,138 @@
+//! `weir explain`: where a request would go, and why there.
+
+use super::client::{Call, Client, Failure};
+use super::out::{Paint, say, visible};
+use super::screen::Screen;
+use super::shape::{Exchange, Explained};
+use super::table::{Cell, Column, Look, render};
+use super::words::{duration, span, state};
+use super::{ExplainArgs, escaped};
+
+pub(super) async fn explain(args: &ExplainArgs, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let mut query: Vec<(&str, String)> = Vec::new();
+    let given = [("url", &args.url), ("id", &args.id), ("method", &args.method)];
+    query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    query.extend(args.client.map(|client| ("client", client.to_string())));
+    query.extend(args.length.map(|length| ("length", length.to_string())));
+    query.extend(args.header.iter().map(|header| ("header", header.clone())));
+    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+    let answer = client.ask(Call::get(format!("/api/explain?{}", query.join("&")))).await?;
+    if args.remote.json {
+        say(&answer.text());
+        return Ok(());
+    }
+    screen.print(&page(&answer.read(client.admin())?, screen.look()));
+    Ok(())
+}
+
+const COLUMNS: [Column; 7] = [
+    Column { title: "", matters: 9, right: false },
+    Column { title: "ENDPOINT", matters: 9, right: false },
+    Column { title: "STATE", matters: 7, right: false },
+    Column { title: "IN FLIGHT", matters: 6, right: true },
+    Column { title: "PERMITS", matters: 5, right: true },
+    Column { title: "WEIGHT", matters: 4, right: true },
+    Column { title: "MAY HAVE IT", matters: 8, right: false },
+];
+
+/// The whole explanation.
+fn page(explained: &Explained, look: Look) -> String {
+    let Explained { now_unix_seconds: now, recorded, host, path, client, route, .. } = explained;
+    let Explained { service, policy, key, queue, candidates, outcome, .. } = explained;
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    if let Some(exchange) = recorded {
+        lines.push(("then", then(exchange, *now)));
+    }
+    let whom = host.as_deref().unwrap_or("(no host)");
+    lines.push(("request", format!("{whom}{} from {client}", path.as_deref().unwrap_or(" (no path)"))));
+    match route {
+        Some(route) => lines.push(("route", format!("{}: {}", route.name, route.why))),
+        None => lines.push(("route", "none".to_owned())),
+    }
+    if let Some(service) = service {
+        lines.push(("service", format!("{service}, {}", policy.as_deref().unwrap_or("policy unknown"))));
+    }
+    if let Some(key) = key {
+        let hash = key
+            .hash
+            .as_ref()
+            .map_or_else(|| "which the request does not have".to_owned(), |hash| format!("hash {hash}"));
+        lines.push(("key", format!("{}, {hash}", key.source)));
+    }
+    if let Some(queue) = queue {
+        let work =
+            queue.work_seconds.map_or_else(String::new, |work| format!(", its work is taken for {}", duration(work)));
+        lines.push(("queue", format!("{} of {} waiting{work}", queue.waiting, queue.max)));
+    }
+    let mut page: String = lines.iter().map(|(name, text)| line(name, text, look)).collect();
+    let rows: Vec<[Cell; 7]> = candidates
+        .iter()
+        .map(|candidate| {
+            let endpoint = &candidate.endpoint;
+            let permits = endpoint.permits_out.zip(endpoint.capacity);
+            [
+                Cell::painted(if candidate.chosen { ">" } else { "" }, Paint::Strong),
+                endpoint.address.as_str().into(),
+                state(endpoint),
+                endpoint.in_flight.to_string().into(),
+                permits.map_or_else(Cell::default, |(out, all)| format!("{out}/{all}").into()),
+                endpoint.weight.to_string().into(),
+                candidate.why.as_str().into(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        page += &format!("\n{}\n", render(&COLUMNS, &rows, look));
+    }
+    let what = match (&outcome.endpoint, outcome.status) {
+        (Some(endpoint), _) => format!("{endpoint}, {}", outcome.why),
+        (None, Some(status)) => {
+            format!("refused with {status} ({}): {}", outcome.reason.as_deref().unwrap_or("no reason"), outcome.why)
+        }
+        (None, None) => format!("{}: {}", outcome.what, outcome.why),
+    };
+    page + &line("outcome", &what, look)
+}
+
+/// A name and what it is; the words are what was asked for, so that they are never cut.
+fn line(name: &str, text: &str, look: Look) -> String {
+    let name = format!("{name:<9}");
+    format!("{}{}\n", Paint::Faint.over(&name, look.colours), visible(text))
+}
+
+/// What became of an exchange.
+fn then(exchange: &Exchange, now: f64) -> String {
+    let tries: Vec<String> = exchange.tries.iter().map(|it| format!("{} {}", it.endpoint, it.outcome)).collect();
+    let tries = if tries.is_empty() { "no endpoint tried".to_owned() } else { tries.join(", then ") };
+    let refusal = exchange.refusal.as_ref().map_or_else(String::new, |refusal| format!(" ({refusal})"));
+    let queued = exchange.queue_seconds.filter(|queued| *queued >= 0.001);
+    let queued = queued.map_or_else(String::new, |queued| format!(", {} of it in the queue", duration(queued)));
+    let ago = span(now - exchange.arrived_unix_seconds);
+    let took = duration(exchange.total_seconds);
+    format!("{ago} ago {}{refusal} after {took}{queued}: {tries}", exchange.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_explanation_reads_as_one() {
+        let text = crate::cli::reference::example("/api/explain?id=my-request'");
+        let expected = "\
+then     0s ago 404 after 0.5ms: 127.0.0.1:3001 answered
+request  127.0.0.1:8080/cat.jpg from 127.0.0.1
+route    /: the longest path that begins the request's among the routes of any host, for no route of this very host matches
+service  photos, consistent-hash
+key      path, hash e000e7d45f16e2f1
+queue    0 of 1024 waiting
+
+     ENDPOINT        STATE    IN FLIGHT  PERMITS  WEIGHT  MAY HAVE IT
+  >  127.0.0.1:3001  healthy          0      0/2       1  yes
+     127.0.0.1:3002  ejected          0      0/2       1  no: it is ejected
+
+outcome  127.0.0.1:3001, the key's own endpoint: it comes first after the key on the ring
+";
+        assert_eq!(page(&serde_json::from_str(text).unwrap(), Look::default()), expected);
+    }
+}
