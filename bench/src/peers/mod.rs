@@ -20,6 +20,7 @@ mod promise;
 mod real;
 mod report;
 mod result;
+mod simulated;
 mod summary;
 mod trace;
 
@@ -202,7 +203,8 @@ async fn table(
     outcome: &mut Outcome,
     note: &impl Fn(&str),
 ) -> Table {
-    let mut cells: Vec<Cell> = contenders.iter().map(|(contender, _)| Cell { contender, runs: Vec::new() }).collect();
+    let mut cells: Vec<Cell> =
+        contenders.iter().map(|(contender, _)| Cell { contender, runs: Vec::new(), simulated: Vec::new() }).collect();
     for (round, seed) in outcome.seeds.iter().enumerate() {
         let trace = Arc::new(work.trace(arguments, conditions.load, *seed));
         for place in order(contenders.len(), round) {
@@ -223,6 +225,7 @@ async fn table(
             };
             note(&format!("{:.0} %, seed {seed}: {}: {said}", conditions.load * 100.0, contender.name));
             cell.runs.push(run);
+            cell.simulated.push(simulated::run(contender, conditions, &trace, &work.plans));
         }
     }
     Table { conditions: *conditions, cells }
