@@ -18,6 +18,7 @@ mod picture;
 mod plot;
 mod promise;
 mod real;
+mod redraw;
 mod report;
 mod result;
 mod simulated;
@@ -69,6 +70,9 @@ pub(crate) async fn run(
     say: impl Fn(&str),
     note: impl Fn(&str),
 ) -> Result<ExitCode, BenchError> {
+    if !arguments.redraw.is_empty() {
+        return redrawn(arguments);
+    }
     let contenders = contenders(arguments, &note)?;
     // Each request in flight takes a file on the client's side and one on the endpoint's; the proxies inherit the limit.
     rlimit::increase_nofile_limit(u64::MAX)?;
@@ -113,6 +117,18 @@ pub(crate) async fn run(
     write(arguments.markdown.as_deref(), || report::markdown(&outcome))?;
     write(arguments.svg.as_deref(), || plot::svg(&outcome))?;
     Ok(if outcome.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The picture of earlier runs.
+fn redrawn(arguments: &Arguments) -> Result<ExitCode, BenchError> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|source| BenchError::Runs { path: path.clone(), why: source.to_string() })
+    };
+    let files = arguments.redraw.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let shown = arguments.redraw.first().cloned().unwrap_or_default();
+    let panels = redraw::panels(&files).map_err(|why| BenchError::Runs { path: shown, why })?;
+    write(arguments.svg.as_deref(), || crate::plot::svg(&panels))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Those that are wanted and installed, with their programs.

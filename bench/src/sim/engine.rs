@@ -32,6 +32,8 @@ pub(crate) enum Choice {
         timeout: Option<u64>,
         /// Small ones beyond the permits, per endpoint.
         extra: u32,
+        /// How many that are not small may run at once, on all endpoints together.
+        large: u32,
     },
 }
 
@@ -78,6 +80,8 @@ struct Proxy {
     in_flight: Vec<u32>,
     outstanding: Vec<u64>,
     known: Vec<Known>,
+    /// Jobs that run and are not small.
+    large: u32,
     queue: Option<Queue<usize>>,
 }
 
@@ -178,6 +182,7 @@ impl<'a> Engine<'a> {
             in_flight: vec![0; count],
             outstanding: vec![0; count],
             known: vec![Known::default(); count],
+            large: 0,
             queue: rules.map(Queue::new),
         };
         Self {
@@ -204,7 +209,7 @@ impl<'a> Engine<'a> {
         let Job { arrival, predicted, .. } = self.jobs[job];
         let proxy = &mut self.proxies[at];
         let free = proxy.queue.as_ref().is_none_or(Queue::is_empty);
-        let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
+        let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
         if free && let Some(slot) = pick(proxy, now, &self.up, capacity, self.choice) {
             return self.begin(now, at, job, slot);
         }
@@ -233,7 +238,7 @@ impl<'a> Engine<'a> {
             let Some(mut queue) = proxy.queue.take() else { return };
             while queue.expire(Nanos(now)).is_some() {}
             let taken = queue.take(|&mut job| {
-                let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
+                let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
                 match pick(proxy, now, &self.up, capacity, self.choice) {
                     Some(slot) => Fit::Takes(slot),
                     None => Fit::OnlySmall,
@@ -250,6 +255,7 @@ impl<'a> Engine<'a> {
         proxy.in_flight[index] += 1;
         proxy.outstanding[index] += self.jobs[job].predicted;
         proxy.known[index].asked = Some(now);
+        proxy.large += u32::from(!is_small(self.choice, &self.jobs[job]));
         self.places[job] = Some((at, slot, now));
         self.endpoints[index].begin(now, job, self.jobs[job].work);
         self.schedule(index);
@@ -277,6 +283,7 @@ impl<'a> Engine<'a> {
         let Some((at, slot, _)) = self.places[job].take() else { return };
         let proxy = &mut self.proxies[at];
         proxy.in_flight[slot.index()] -= 1;
+        proxy.large -= u32::from(!is_small(self.choice, &self.jobs[job]));
         proxy.outstanding[slot.index()] -= self.jobs[job].predicted;
         self.serve(now, at);
     }
@@ -328,12 +335,17 @@ fn permits(site: &Site, per_core: f64) -> u32 {
     (f64::from(site.cores) * per_core / site.proxies as f64).ceil().max(1.0) as u32
 }
 
-/// How many an endpoint may serve for this job to be one of them.
-const fn capacity_for(choice: &Choice, capacity: u32, job: &Job) -> u32 {
+/// How many an endpoint may serve for this job to be one of them, while so many large ones run.
+const fn capacity_for(choice: &Choice, capacity: u32, running: u32, job: &Job) -> u32 {
     match choice {
-        Choice::Permits { extra, rules, .. } if job.predicted <= rules.small.0 => capacity + *extra,
+        Choice::Permits { extra, .. } if is_small(choice, job) => capacity + *extra,
+        Choice::Permits { large, .. } if running >= *large => 0,
         _ => capacity,
     }
+}
+
+const fn is_small(choice: &Choice, job: &Job) -> bool {
+    matches!(choice, Choice::Permits { rules, .. } if job.predicted <= rules.small.0)
 }
 
 fn pick(proxy: &mut Proxy, now: u64, up: &[bool], capacity: u32, choice: &Choice) -> Option<Slot> {

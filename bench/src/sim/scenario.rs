@@ -166,6 +166,7 @@ impl Scenario {
             classes,
             timeout,
             extra,
+            large: u32::MAX,
         };
         let smallest = |per_core, extra| permits(options.factor, per_core, false, extra);
         if self == Self::Capacity {
@@ -178,6 +179,8 @@ impl Scenario {
                 ("1, and 1 small extra", smallest(1.0, 1)),
                 ("1, and 2 small extra", smallest(1.0, 2)),
                 ("1, and 4 small extra", smallest(1.0, 4)),
+                ("1, 3/4 for large ones", reserving(smallest(1.0, 0), options)),
+                ("the same, +1 small", reserving(smallest(1.0, 1), options)),
             ];
         }
         let mut contenders = vec![
@@ -203,6 +206,17 @@ const fn loads(options: &Options) -> &[u16] {
     if options.trace.is_some() { &[100] } else { options.loads.as_slice() }
 }
 
+/// The same, with a quarter of all permits kept for small ones.
+fn reserving(choice: Choice, options: &Options) -> Choice {
+    let all = u32::from(options.endpoints) * options.cores;
+    match choice {
+        Choice::Permits { policy, per_core, rules, classes, timeout, extra, .. } => {
+            Choice::Permits { policy, per_core, rules, classes, timeout, extra, large: (all * 3 / 4).max(1) }
+        }
+        other => other,
+    }
+}
+
 /// What becomes of an endpoint that is restarted at this moment.
 fn restart(at: u64) -> [(u64, Turn); 4] {
     let back = at + AWAY;
@@ -225,7 +239,7 @@ pub(crate) const fn rules(factor: u16, classes: bool, small: u64) -> Rules {
 /// A run of smallest-first and one of least connections over the same jobs.
 pub(super) fn duel(jobs: &[Job], site: &Site, rules: Rules, extra: u32, timeout: Option<u64>) -> Figures {
     let policy = Policy::LeastConnections;
-    let choice = Choice::Permits { policy, per_core: 1.0, rules, classes: false, timeout, extra };
+    let choice = Choice::Permits { policy, per_core: 1.0, rules, classes: false, timeout, extra, large: u32::MAX };
     Figures::of(jobs, &engine::run(jobs, site, &choice))
 }
 
