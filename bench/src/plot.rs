@@ -14,6 +14,8 @@ const LEFT: f64 = 60.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 const RIGHT: f64 = 14.0;
+/// The least value that is told from nothing, in milliseconds.
+const LEAST: f64 = 0.01;
 /// Height of a line of the legend.
 const LINE: f64 = 20.0;
 /// Colours that differ for people who see few of them: Okabe and Ito, 2008.
@@ -92,6 +94,21 @@ fn pen(number: usize, ours: bool) -> (&'static str, &'static str) {
     (colour, dash)
 }
 
+/// The values that may be marked: 1, 2, 5, 10, … from [`LEAST`] on, as far as anything takes.
+fn steps() -> impl Iterator<Item = f64> {
+    // By their digits, which a sum of logarithms would spoil.
+    let step = |number: u32| {
+        let digit = match number % 3 {
+            0 => 1.0,
+            1 => 2.0,
+            _ => 5.0,
+        };
+        let decade = i32::try_from(number / 3).unwrap_or_default() - 2;
+        if decade < 0 { digit / 10_f64.powi(-decade) } else { digit * 10_f64.powi(decade) }
+    };
+    (0..36).map(step)
+}
+
 fn panel(Panel { title, curves }: &Panel) -> String {
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let (Some(low), Some(high)) =
@@ -101,29 +118,27 @@ fn panel(Panel { title, curves }: &Panel) -> String {
     };
     let (left, right) = (least(points().map(|point| point.load)), least(points().map(|point| -point.load)));
     let (Some(left), Some(right)) = (left, right.map(|right| -right)) else { return String::new() };
-    let (bottom, top) =
-        (low.max(0.01).log10().floor(), (-high).max(0.1).log10().ceil().max(low.max(0.01).log10().floor() + 1.0));
+    let (low, high) = (low.max(LEAST), (-high).max(2.0 * LEAST));
+    let last = steps().position(|ms| ms >= high).unwrap_or(0);
+    let first = steps().position(|ms| ms > low).unwrap_or(0).saturating_sub(1).min(last.saturating_sub(1));
+    let marks: Vec<f64> = steps().skip(first).take(last + 1 - first).collect();
+    let (Some(bottom), Some(top)) = (marks.first().map(|ms| ms.log10()), marks.last().map(|ms| ms.log10())) else {
+        return String::new();
+    };
     // A plot of one load has it in the middle.
     let (left, right) = if right > left { (left, right) } else { (left - 1.0, right + 1.0) };
     let x = |load: f64| LEFT + (load - left) / (right - left) * (WIDTH - LEFT - RIGHT);
-    let y = |ms: f64| HEIGHT - BOTTOM - (ms.max(0.01).log10() - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM);
+    let y = |ms: f64| HEIGHT - BOTTOM - (ms.max(LEAST).log10() - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM);
     let mut all = format!("<text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{title} in ms, over load in %</text>\n");
-    let mut decade = bottom;
-    while decade < top + 0.5 {
-        for step in [1.0, 2.0, 5.0] {
-            let ms = step * 10_f64.powf(decade);
-            if ms <= 10_f64.powf(top) * 1.001 {
-                let (at, end) = (y(ms), WIDTH - RIGHT);
-                writeln!(
-                    all,
-                    "<path d=\"M{LEFT} {at:.1}H{end}\" stroke=\"#dddddd\"/><text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{ms}</text>",
-                    LEFT - 6.0,
-                    at + 4.0
-                )
-                .unwrap_or_default();
-            }
-        }
-        decade += 1.0;
+    for ms in marks {
+        let (at, end) = (y(ms), WIDTH - RIGHT);
+        writeln!(
+            all,
+            "<path d=\"M{LEFT} {at:.1}H{end}\" stroke=\"#dddddd\"/><text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{ms}</text>",
+            LEFT - 6.0,
+            at + 4.0
+        )
+        .unwrap_or_default();
     }
     let mut loads: Vec<f64> = points().map(|point| point.load).collect();
     loads.sort_by(f64::total_cmp);

@@ -179,7 +179,7 @@ impl Scenario {
                 ("1, and 1 small extra", smallest(1.0, 1)),
                 ("1, and 2 small extra", smallest(1.0, 2)),
                 ("1, and 4 small extra", smallest(1.0, 4)),
-                ("1, 3/4 for large ones", reserving(smallest(1.0, 0), options)),
+                ("3/4 for large ones", reserving(smallest(1.0, 0), options)),
                 ("the same, +1 small", reserving(smallest(1.0, 1), options)),
             ];
         }
