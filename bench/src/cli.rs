@@ -1,6 +1,6 @@
 //! The command line, and the only place that prints.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -228,13 +228,19 @@ impl Command {
             Self::KernelChild { .. } => Ok(ExitCode::SUCCESS),
             Self::Sim(options) => {
                 // On a thread that nobody waits for, so that an interrupt ends it with the process.
-                let csv = options.csv.clone();
+                let (csv, markdown, svg) = (options.csv.clone(), options.markdown.clone(), options.svg.clone());
                 let (send, tables) = tokio::sync::oneshot::channel();
-                std::thread::spawn(move || send.send(sim::run(&options, note)).is_ok());
+                let mut progress = Progress::new();
+                std::thread::spawn(move || send.send(sim::run(&options, |step| progress.show(step))).is_ok());
                 let tables = tables.await.map_err(io::Error::other)?.map_err(BenchError::Trace)?;
                 say(tables.text.trim_end());
-                if let Some(path) = csv {
-                    std::fs::write(&path, tables.csv).map_err(|source| BenchError::Write { path, source })?;
+                let pictures = svg
+                    .iter()
+                    .flat_map(|folder| tables.pictures.iter().map(|(name, picture)| (folder.join(name), picture)));
+                let texts = csv.into_iter().map(|path| (path, &tables.csv));
+                let texts = texts.chain(markdown.into_iter().map(|path| (path, &tables.text)));
+                for (path, text) in texts.chain(pictures) {
+                    std::fs::write(&path, text).map_err(|source| BenchError::Write { path, source })?;
                 }
                 Ok(ExitCode::SUCCESS)
             }
@@ -317,7 +323,7 @@ impl Chosen {
             match kind.find(&weir) {
                 Some(_) if found.iter().any(|(other, _)| other == kind) => {}
                 Some(program) => found.push((*kind, program)),
-                None if *kind == Kind::Weir => return Err(BenchError::NoWeir { path: weir }),
+                None if kind.is_weir() => return Err(BenchError::NoWeir { path: weir }),
                 None => note(&format!(
                     "warning: {} is not installed ({}), so there is no comparison with it",
                     kind.name(),
@@ -351,6 +357,32 @@ fn configurations(result: &Overhead) {
     }
 }
 
+/// How far a simulation has come: a bar that moves on a terminal, else a line when something else begins.
+struct Progress {
+    moves: bool,
+    what: &'static str,
+}
+
+impl Progress {
+    /// Characters of a whole bar.
+    const WIDTH: usize = 40;
+
+    fn new() -> Self {
+        Self { moves: io::stderr().is_terminal(), what: "" }
+    }
+
+    fn show(&mut self, sim::Step { what, done, all }: sim::Step) {
+        if self.moves {
+            let bar = "#".repeat(Self::WIDTH * done / all.max(1));
+            let end = if done == all { "\n" } else { "" };
+            beside_text(&format!("\r[{bar:<0$}] {done}/{all} {what:<10}{end}", Self::WIDTH));
+        } else if self.what != what {
+            note(&format!("simulating {what}"));
+        }
+        self.what = what;
+    }
+}
+
 /// Waits until somebody wants this to end.
 async fn interrupt() -> BenchError {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
@@ -373,6 +405,11 @@ fn seconds(text: &str) -> Result<f64, String> {
 #[expect(clippy::print_stdout, reason = "the command line is where people are told")]
 fn say(text: &str) {
     println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the command line is where people are told")]
+fn beside_text(text: &str) {
+    eprint!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the command line is where people are told")]

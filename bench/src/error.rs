@@ -39,6 +39,8 @@ pub(crate) enum BenchError {
     Photos { path: PathBuf, source: io::Error },
     #[error("the optimizer does not do photo {number}: {reason}")]
     Lesson { number: usize, reason: String },
+    #[error("cannot plot the runs in `{}`: {why}", .path.display())]
+    Runs { path: PathBuf, why: String },
     #[error("{0}")]
     Trace(String),
     #[error("interrupted")]

@@ -18,6 +18,7 @@ mod idle;
 mod kernel;
 mod overhead;
 mod peers;
+mod plot;
 mod report;
 mod rig;
 mod rounds;

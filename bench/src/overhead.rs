@@ -18,7 +18,7 @@ use crate::rig::load::Load;
 use crate::rig::machine::Machine;
 use crate::rig::proxy::{Kind, Place, Proxy};
 use crate::rig::{clock, cpu};
-use crate::rounds::{Counted, Ratio, Sample, order};
+use crate::rounds::{Counted, Ratio, Sample, least, median, order};
 
 /// Before each window: connections to the endpoint open, buffers grow, and the core's caches forget the one before.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -77,6 +77,17 @@ impl Table {
     pub(crate) fn ratio(&self, peer: Kind) -> Option<Ratio> {
         let samples = |kind| self.rows.iter().find(|row| row.kind == kind).map(|row| row.samples.as_slice());
         Ratio::new(samples(Kind::Weir)?, samples(peer)?)
+    }
+
+    /// How many microseconds more of CPU time a request takes than plain weir's: median, least and greatest of the rounds in
+    /// which both have a result; `None` when there is none.
+    pub(crate) fn beyond(&self, kind: Kind) -> Option<(f64, f64, f64)> {
+        let samples = |kind| self.rows.iter().find(|row| row.kind == kind).map(|row| row.samples.as_slice());
+        let pairs = samples(kind)?.iter().zip(samples(Kind::Weir)?);
+        let more = pairs.filter_map(|(one, plain)| Some(one.as_ref()?.micros - plain.as_ref()?.micros));
+        let all: Vec<f64> = more.collect();
+        let of = || all.iter().copied();
+        Some((median(of())?, least(of())?, -least(of().map(|micros| -micros))?))
     }
 }
 

@@ -66,6 +66,12 @@ impl Display for Table {
                 writeln!(f, "- weir / {}: {median:.2} ({of}); target at most {target}: {verdict}", peer.name())?;
             }
         }
+        for kind in [Kind::Permits, Kind::Queue] {
+            if let Some((median, least, greatest)) = self.beyond(kind) {
+                let name = kind.name();
+                writeln!(f, "- {name} − weir: {median:+.1} µs (round by round, {least:+.1} to {greatest:+.1})")?;
+            }
+        }
         for row in &self.rows {
             for fault in &row.faults {
                 writeln!(f, "- no result of {} in {fault}", row.kind.name())?;

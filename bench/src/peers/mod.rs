@@ -18,8 +18,10 @@ mod picture;
 mod plot;
 mod promise;
 mod real;
+mod redraw;
 mod report;
 mod result;
+mod simulated;
 mod summary;
 mod trace;
 
@@ -68,6 +70,9 @@ pub(crate) async fn run(
     say: impl Fn(&str),
     note: impl Fn(&str),
 ) -> Result<ExitCode, BenchError> {
+    if !arguments.redraw.is_empty() {
+        return redrawn(arguments);
+    }
     let contenders = contenders(arguments, &note)?;
     // Each request in flight takes a file on the client's side and one on the endpoint's; the proxies inherit the limit.
     rlimit::increase_nofile_limit(u64::MAX)?;
@@ -112,6 +117,18 @@ pub(crate) async fn run(
     write(arguments.markdown.as_deref(), || report::markdown(&outcome))?;
     write(arguments.svg.as_deref(), || plot::svg(&outcome))?;
     Ok(if outcome.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The picture of earlier runs.
+fn redrawn(arguments: &Arguments) -> Result<ExitCode, BenchError> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|source| BenchError::Runs { path: path.clone(), why: source.to_string() })
+    };
+    let files = arguments.redraw.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let shown = arguments.redraw.first().cloned().unwrap_or_default();
+    let panels = redraw::panels(&files).map_err(|why| BenchError::Runs { path: shown, why })?;
+    write(arguments.svg.as_deref(), || crate::plot::svg(&panels))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Those that are wanted and installed, with their programs.
@@ -202,7 +219,8 @@ async fn table(
     outcome: &mut Outcome,
     note: &impl Fn(&str),
 ) -> Table {
-    let mut cells: Vec<Cell> = contenders.iter().map(|(contender, _)| Cell { contender, runs: Vec::new() }).collect();
+    let mut cells: Vec<Cell> =
+        contenders.iter().map(|(contender, _)| Cell { contender, runs: Vec::new(), simulated: Vec::new() }).collect();
     for (round, seed) in outcome.seeds.iter().enumerate() {
         let trace = Arc::new(work.trace(arguments, conditions.load, *seed));
         for place in order(contenders.len(), round) {
@@ -223,6 +241,7 @@ async fn table(
             };
             note(&format!("{:.0} %, seed {seed}: {}: {said}", conditions.load * 100.0, contender.name));
             cell.runs.push(run);
+            cell.simulated.push(simulated::run(contender, conditions, &trace, &work.plans));
         }
     }
     Table { conditions: *conditions, cells }

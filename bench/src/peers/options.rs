@@ -74,6 +74,9 @@ pub(crate) struct Arguments {
     /// Write a plot of latency over load to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+    /// Run nothing: plot the runs in these files of --csv into the file of --svg
+    #[arg(long, value_delimiter = ',', value_name = "FILE", requires = "svg")]
+    pub(crate) redraw: Vec<PathBuf>,
     /// Write the trace of every load and seed into this folder, as `sim` reads them
     #[arg(long, value_name = "FOLDER")]
     pub(crate) traces: Option<PathBuf>,

@@ -61,6 +61,9 @@ pub(crate) struct Conditions {
 /// Least goodput, as a share of the capacity, when more is offered than that.
 pub(crate) const GOODPUT: f64 = 0.97;
 
+/// How far weir may be from the simulator on the same requests, as a share.
+pub(crate) const NEAR: f64 = 0.2;
+
 impl Conditions {
     /// The most that weir's `metric` may be, as a multiple of `peer`'s; `None` when nothing is promised.
     pub(crate) fn target(&self, peer: &Contender, metric: Metric) -> Option<f64> {
@@ -94,7 +97,7 @@ impl Conditions {
             (Kind::Haproxy, _) if self.bytes == Bytes::Misleading => 0.8,
             (Kind::Haproxy, Metric::SmallP99) if peer.name == "haproxy-class" => 0.9,
             (Kind::Haproxy, _) if peer.name == "haproxy-class" => 0.8,
-            (Kind::Haproxy | Kind::Weir, _) => 1.0,
+            (Kind::Haproxy | Kind::Weir | Kind::Permits | Kind::Queue, _) => 1.0,
             (Kind::Nginx | Kind::Envoy, Metric::P50 | Metric::Mean) => 0.65,
             (Kind::Nginx | Kind::Envoy, Metric::P99) => 0.7,
             (Kind::Nginx | Kind::Envoy, Metric::SmallP99) => 0.75,

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use super::cores::Discipline;
-use super::promise::{GOODPUT, Metric, ratio};
+use super::promise::{GOODPUT, Metric, NEAR, ratio};
 use super::result::{Cell, Outcome, Run, Table};
 use super::summary::{DROPPED, Summary};
 use super::title;
@@ -51,7 +51,8 @@ fn write(all: &mut String, outcome: &Outcome) -> fmt::Result {
     for table in &outcome.tables {
         writeln!(all, "\n## {}\n", title(&table.conditions))?;
         latencies(all, table)?;
-        let verdicts = comparisons(all, table)?;
+        let mut verdicts = comparisons(all, table)?;
+        verdicts.extend(near(all, table)?);
         kept += verdicts.iter().filter(|kept| **kept).count();
         asked += verdicts.len();
         remarks(all, outcome, table)?;
@@ -200,6 +201,34 @@ fn comparisons(all: &mut String, table: &Table) -> Result<Vec<bool>, fmt::Error>
     Ok(verdicts)
 }
 
+/// How far weir's rows are from the simulator's on the same requests, and whether each promise about that was kept.
+fn near(all: &mut String, table: &Table) -> Result<Vec<bool>, fmt::Error> {
+    let mut verdicts = Vec::new();
+    let cells: Vec<&Cell> = table.cells.iter().filter(|cell| cell.simulated.iter().any(Option::is_some)).collect();
+    if cells.is_empty() {
+        return Ok(verdicts);
+    }
+    all.push_str(
+        "\n| real / simulated     | p50     | p99     | small p99 | mean    |\n|----------------------|---------|---------|-----------|---------|\n",
+    );
+    for cell in cells {
+        let simulated: Vec<_> = cell.simulated.iter().map(Option::as_ref).collect();
+        let mut words = Vec::new();
+        for metric in Metric::ALL {
+            let found = ratio(&cell.summaries(), &simulated, metric);
+            let kept = found.map(|found| (1.0 - NEAR..=1.0 + NEAR).contains(&found));
+            let kept = kept.filter(|_| cell.contender.promised && !table.conditions.overloaded());
+            verdicts.extend(kept);
+            let mark = kept.map_or("", |kept| if kept { " ✓" } else { " ✗" });
+            words.push(format!("{}{mark}", number(found, 2)));
+        }
+        if let [p50, p99, small, mean] = words.as_slice() {
+            writeln!(all, "| {:<20} | {p50:<7} | {p99:<7} | {small:<9} | {mean:<7} |", cell.contender.name)?;
+        }
+    }
+    Ok(verdicts)
+}
+
 /// Runs without a result, and runs that say less than they seem to.
 fn remarks(all: &mut String, outcome: &Outcome, table: &Table) -> fmt::Result {
     let mut lines = Vec::new();
@@ -289,7 +318,10 @@ pub(crate) mod tests {
             Ok(Run { summary: summary(factor), proxy_micros: Some(80.0), rig_cores: Some(0.1), extra: Some(0) })
         };
         let contender = |name: &str| all().find(|contender| contender.name == name).unwrap();
-        let cell = |name, runs| Cell { contender: contender(name), runs };
+        let cell = |name, runs: Vec<_>| {
+            let simulated = (name == "weir-lc").then(|| summary(0.8));
+            Cell { contender: contender(name), simulated: vec![simulated; runs.len()], runs }
+        };
         let entry =
             |name| Entry { contender: contender(name), version: "1.2.3-4".into(), configuration: "text\n".into() };
         let conditions = Conditions {
@@ -323,6 +355,7 @@ pub(crate) mod tests {
         for line in [
             "| nginx                | 0.51 ✓  | 0.51 ✓  | 0.51 ✓    | 0.51 ✓  |",
             "| haproxy-class        | 2.00 ✗  | 2.00 ✗  | 2.00 ✗    | 2.00 ✗  |",
+            "| weir-lc              | 1.25    | 1.25    | 1.25      | 1.25    |",
             "- no result of haproxy-class with seed 2: 502; and \"more\"",
             "Promises kept: 4 of 8.",
             "### nginx (nginx 1.2.3-4): least_conn",

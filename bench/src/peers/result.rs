@@ -24,6 +24,8 @@ pub(crate) struct Cell {
     pub(crate) contender: &'static Contender,
     /// One per seed: the run, or why it has no result.
     pub(crate) runs: Vec<Result<Run, String>>,
+    /// The same in the simulator; `None` where it has no such contender or scenario.
+    pub(crate) simulated: Vec<Option<Summary>>,
 }
 
 impl Cell {

@@ -12,14 +12,20 @@ use super::proxy::Kind;
 /// is left for the caller to fill.
 pub(crate) fn configuration(kind: Kind, endpoint: SocketAddr, listen: SocketAddr, room: usize) -> String {
     let text = match kind {
-        Kind::Weir => WEIR,
+        Kind::Weir | Kind::Permits | Kind::Queue => WEIR,
         Kind::Nginx => NGINX,
         Kind::Haproxy => HAPROXY,
         Kind::Envoy => ENVOY,
     };
     // nginx counts the connections to the endpoint too.
     let places = if kind == Kind::Nginx { 2 * room } else { room };
-    text.replace("{listen}", &listen.to_string())
+    let queue = match kind {
+        Kind::Permits => WIDE,
+        Kind::Queue => NARROW,
+        _ => "",
+    };
+    text.replace("{queue}", queue)
+        .replace("{listen}", &listen.to_string())
         .replace("{listen_port}", &listen.port().to_string())
         .replace("{endpoint}", &endpoint.to_string())
         .replace("{endpoint_port}", &endpoint.port().to_string())
@@ -43,6 +49,16 @@ body = { max = "64MiB", buffer = "32MiB" }
 name = "endpoint"
 policy = "least-connections"
 endpoints = [ { address = "{endpoint}" } ]
+{queue}"#;
+
+/// More permits than anything here has connections.
+const WIDE: &str = r#"work = "image"
+queue = { capacity = 60000 }
+"#;
+
+/// Fewer permits than the cases have connections: of 64, 60 wait at any moment.
+const NARROW: &str = r#"work = "image"
+queue = { capacity = 4, max = 60000, extra = 0 }
 "#;
 
 const NGINX: &str = "daemon off;
@@ -123,9 +139,9 @@ mod tests {
     #[test]
     fn a_configuration_has_no_place_left_to_fill() {
         let endpoint = SocketAddr::from(([127, 0, 0, 1], 3001));
-        for kind in [Kind::Weir, Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
+        for kind in [Kind::Weir, Kind::Permits, Kind::Queue, Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
             let text = configuration(kind, endpoint, endpoint, 100).replace("{folder}", "");
-            for place in ["{listen", "{endpoint", "{room}"] {
+            for place in ["{listen", "{endpoint", "{room}", "{queue}"] {
                 assert!(!text.contains(place), "{text}");
             }
             assert!(text.contains("3001"), "{text}");

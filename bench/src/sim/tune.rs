@@ -8,17 +8,22 @@ use std::fmt::Write;
 
 use weir_balance::Policy;
 
-use super::Options;
 use super::engine::{self, Choice};
 use super::figures::Figures;
-use super::scenario::{duel, stage};
+use super::scenario::{duel, rules, stage};
+use super::{Options, Steps};
 
 const FACTORS: [u16; 14] = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 300, 1000];
 /// Small ones beyond the permits, without which low loads are worse than under least connections.
 const EXTRA: u32 = 1;
 const ERRORS: [f64; 2] = [0.0, 0.5];
 
-pub(super) fn table(options: &Options) -> String {
+/// How many runs the table takes.
+pub(super) fn runs(options: &Options) -> usize {
+    ERRORS.len() * options.loads.len() * usize::from(options.seeds)
+}
+
+pub(super) fn table(options: &Options, steps: &mut Steps<'_>) -> String {
     let mut ratios: Vec<Vec<[f64; 4]>> = vec![Vec::new(); FACTORS.len()];
     let mut text = String::new();
     for error in ERRORS {
@@ -30,8 +35,9 @@ pub(super) fn table(options: &Options) -> String {
                 let least = engine::run(&jobs, &site, &Choice::Policy(Policy::LeastConnections));
                 base.push(Figures::of(&jobs, &least));
                 for (factor, runs) in FACTORS.into_iter().zip(&mut runs) {
-                    runs.push(duel(&jobs, &site, factor, EXTRA, timeout));
+                    runs.push(duel(&jobs, &site, rules(factor, false, options.small), EXTRA, timeout));
                 }
+                steps.step("tune");
             }
             let percent = error * 100.0;
             writeln!(text, "load {load} %, predictions ± {percent:.0} %: ratios to least connections\n").ok();

@@ -5,6 +5,7 @@
 mod discovery;
 mod kernel;
 mod peers;
+mod simulator;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -61,72 +62,6 @@ fn idle_connections_are_held_open_until_memory_is_read() {
     assert!(output.status.success(), "{output:?}");
     assert!(text.contains("200 idle connections"), "{text}");
     assert!(!text.contains("no result"), "{text}");
-}
-
-/// A short simulation: the table, without the line that says what is being done.
-fn sim(seconds: &str, arguments: &[&str]) -> String {
-    let output = bench(&[&["sim", "--seconds", seconds, "--seeds", "1"], arguments].concat());
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A column of one contender's row of the CSV, at the only load there is.
-fn figure(csv: &str, choice: &str, column: &str) -> f64 {
-    let mut lines = csv.lines();
-    let index = lines.next().unwrap().split(',').position(|name| name == column).unwrap();
-    let row = lines.find(|line| line.contains(&format!("\"{choice}\""))).unwrap();
-    // The names of choices have commas of their own.
-    let (_, numbers) = row.rsplit_once("\",").unwrap();
-    numbers.split(',').nth(index - 4).unwrap().parse().unwrap()
-}
-
-#[test]
-fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = |seed| {
-        let csv = folder.path().join("figures.csv");
-        let shown = csv.display().to_string();
-        let text = sim("60", &["--scenario", "base,proxies,dead", "--loads", "85", "--seed", seed, "--csv", &shown]);
-        (text, std::fs::read_to_string(csv).unwrap())
-    };
-    let first = run("7");
-    assert_eq!(first, run("7"));
-    assert_ne!(first.1, run("8").1);
-}
-
-/// The claims of `docs/benchmarks.md`, with room for the noise of one short run.
-#[test]
-fn smallest_first_with_room_for_small_ones_keeps_what_the_documentation_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let csv = folder.path().join("figures.csv").display().to_string();
-    let (best, base) = ("the same, +1 small", "least connections");
-    for (scenario, load, bounds) in [
-        ("base", "95", [("p50", 0.65), ("mean", 0.70), ("p99", 0.70), ("small_p99", 0.60)]),
-        ("error", "95", [("p50", 0.70), ("mean", 0.70), ("p99", 0.70), ("small_p99", 0.70)]),
-        ("base", "70", [("p50", 1.05), ("mean", 1.05), ("p99", 1.05), ("small_p99", 1.05)]),
-        ("slow", "85", [("p50", 1.0), ("mean", 0.90), ("p99", 0.90), ("small_p99", 0.70)]),
-    ] {
-        sim("300", &["--scenario", scenario, "--loads", load, "--csv", &csv]);
-        let text = std::fs::read_to_string(&csv).unwrap();
-        for (column, most) in bounds {
-            let ratio = figure(&text, best, column) / figure(&text, base, column);
-            assert!(ratio <= most, "{scenario} at {load} %: {column} is {ratio:.2} of least connections, not {most}");
-        }
-    }
-    sim("300", &["--scenario", "base", "--loads", "105", "--csv", &csv]);
-    let text = std::fs::read_to_string(&csv).unwrap();
-    assert!(figure(&text, best, "done") * 1.05 >= 0.97, "goodput of what can be done");
-}
-
-#[test]
-fn a_trace_that_cannot_be_read_is_an_error_that_names_the_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("trace.csv");
-    std::fs::write(&path, "0,0.1\nnonsense\n").unwrap();
-    let output = bench(&["sim", "--trace", &path.display().to_string()]);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(text.contains("trace.csv:2:"), "{text}");
 }
 
 #[test]

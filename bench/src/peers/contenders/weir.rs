@@ -48,6 +48,10 @@ const IMAGE: &str = r#"policy = "least-connections"
 work = "image"
 queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "25ms" }"#;
 
+const STRICT: &str = r#"policy = "least-connections"
+work = "image"
+queue = { capacity = {cores}, max = {room}, timeout = "5s", extra = 0 }"#;
+
 const fn row(name: &'static str, about: &'static str, row: &'static str) -> Contender {
     Contender { name, kind: Kind::Weir, about, text: TEXT, endpoint: ENDPOINT, row, weighted: None, promised: false }
 }
@@ -62,5 +66,6 @@ pub(crate) const WEIR: &[Contender] = &[
     row("weir-lc", "fewest in flight", r#"policy = "least-connections""#),
     queued("weir-fifo", "a capacity per endpoint, the others wait in turn", FIFO, false),
     queued("weir-bytes", "the same, smallest first by Content-Length, one small one beside the capacity", BYTES, false),
+    queued("weir-strict", "by the dimensions of the photo, and none beside the capacity", STRICT, false),
     queued("weir-image", "the same, smallest first by the dimensions of the photo", IMAGE, true),
 ];
