@@ -24,6 +24,7 @@ mod file;
 mod fresh;
 mod ink;
 mod metadata;
+mod pairs;
 mod pieces;
 mod recoder;
 mod requantiser;

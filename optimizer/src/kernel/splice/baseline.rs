@@ -123,21 +123,23 @@ pub(super) fn data(frame: &Frame, planes: &[Plane], tables: &[Bodies], bytes: u6
     // Room for stuffing: one byte in 256, if the data is like any other.
     let bytes = usize::try_from(bytes).unwrap_or(0);
     let mut to = Writer::with_capacity(bytes + bytes / 64 + 4096);
-    blocks(frame, planes, |part, difference, block, mut nonzero| {
-        let (dc, ac) = codes.get(part.min(1)).ok_or(Missing)?;
-        put_dc(&mut to, dc, difference)?;
-        let mut last = 0;
-        while nonzero != 0 {
-            let at = nonzero.trailing_zeros();
-            put_ac(&mut to, ac, at - last - 1, i32::from(block[at as usize & 63]))?;
-            last = at;
-            nonzero &= nonzero - 1;
-        }
-        if last < 63 {
-            let (code, length) = ac.get(END)?;
-            to.put(code, length);
-        }
-        Ok(())
+    to.with(|hand| {
+        blocks(frame, planes, |part, difference, block, mut nonzero| {
+            let (dc, ac) = codes.get(part.min(1)).ok_or(Missing)?;
+            put_dc(hand, dc, difference)?;
+            let mut last = 0;
+            while nonzero != 0 {
+                let at = nonzero.trailing_zeros();
+                put_ac(hand, ac, at - last - 1, i32::from(block[at as usize & 63]))?;
+                last = at;
+                nonzero &= nonzero - 1;
+            }
+            if last < 63 {
+                let (code, length) = ac.get(END)?;
+                hand.put(code, length);
+            }
+            Ok(())
+        })
     })?;
     to.pad();
     to.marker(jpeg::EOI);
