@@ -20,6 +20,7 @@ mod block;
 mod codes;
 mod dct;
 mod drive;
+mod either;
 mod file;
 mod fresh;
 mod ink;
@@ -43,6 +44,7 @@ use image::metadata::Orientation;
 use self::block::Stop;
 use self::codes::Missing;
 use self::drive::{Pen, drive};
+use self::either::{Done, Either};
 use self::file::Sequential;
 use self::ink::Ink;
 use self::metadata::Coding;
@@ -77,11 +79,7 @@ pub(super) fn mark(
     let whole = Whole { input, file, orientation, ink, spans, metadata: plan.metadata };
     let quality =
         plan.quality.and_then(|asked| steps::coarser(asked, whole.file.parts.iter().map(|part| &part.quantiser)));
-    let output = if let Some(quality) = quality {
-        whole.requantised(quality)
-    } else {
-        whole.spliced().and_then(|spliced| spliced.map_or_else(|| whole.transcoded(), Ok))
-    };
+    let output = if let Some(quality) = quality { whole.requantised(quality) } else { whole.kept() };
     done(Stage::Splice);
     output
 }
@@ -97,28 +95,43 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// `None` when the file's tables lack a symbol.
-    fn spliced(&self) -> Result<Option<Output>, Refusal> {
-        let mut splicer = Splicer::new(&self.file, self.head(Coding::Own));
-        match self.walk(&mut splicer) {
-            Ok(()) => Ok(Some(Output { pieces: splicer.finish().slices(self.input), path: Path::Splice })),
-            Err(Walk::Missing) => Ok(None),
-            Err(Walk::Refused(refusal)) => Err(refusal),
-        }
-    }
-
-    fn transcoded(&self) -> Result<Output, Refusal> {
-        self.transcoded_to(false).or_else(|walk| match walk {
+    /// With its own coefficients beside the mark.
+    fn kept(&self) -> Result<Output, Refusal> {
+        let kept = if self.spans.is_empty() || either::is_complete(&self.file) {
+            self.spliced()
+        } else {
+            self.spliced_or_transcoded()
+        };
+        kept.or_else(|walk| match walk {
             // The file's own coefficients are too large, and the difference to one of the mark is more so.
-            Walk::Missing => self.transcoded_to(true).map_err(Walk::refusal),
+            Walk::Missing => self.transcoded(),
             Walk::Refused(refusal) => Err(refusal),
         })
     }
 
-    fn transcoded_to(&self, beyond: bool) -> Result<Output, Walk> {
-        let mut transcoder = Transcoder::new(&self.file, beyond);
+    fn spliced(&self) -> Result<Output, Walk> {
+        let mut splicer = Splicer::new(&self.file, self.head(Coding::Own));
+        self.walk(&mut splicer)?;
+        Ok(Output { pieces: splicer.finish().slices(self.input), path: Path::Splice })
+    }
+
+    fn spliced_or_transcoded(&self) -> Result<Output, Walk> {
+        let splicer = Splicer::new(&self.file, self.head(Coding::Own));
+        let transcoder = Transcoder::new(&self.file, false);
+        let head = self.head(Coding::Huffman(&transcoder.tables()));
+        let mut either = Either::new(splicer, transcoder);
+        self.walk(&mut either)?;
+        Ok(match either.finish() {
+            Done::Spliced(pieces) => Output { pieces: pieces.slices(self.input), path: Path::Splice },
+            Done::Transcoded(data) => output(head, self.input, data, Path::Transcode),
+        })
+    }
+
+    /// With differences of DC coefficients beyond those of a baseline file.
+    fn transcoded(&self) -> Result<Output, Refusal> {
+        let mut transcoder = Transcoder::new(&self.file, true);
         let pieces = self.head(Coding::Huffman(&transcoder.tables()));
-        self.walk(&mut transcoder)?;
+        self.walk(&mut transcoder).map_err(Walk::refusal)?;
         Ok(output(pieces, self.input, transcoder.finish(), Path::Transcode))
     }
 
