@@ -116,13 +116,13 @@ impl Ac {
 }
 
 /// A table for AC coefficients, with their values.
-pub(super) struct Values<'a> {
-    pub(super) table: &'a Table,
+pub(super) struct Values {
+    pub(super) table: Table,
     quick: Box<[u32; WINDOWS]>,
 }
 
-impl<'a> Values<'a> {
-    pub(super) fn new(table: &'a Table) -> Self {
+impl Values {
+    pub(super) fn new(table: Table) -> Self {
         let mut quick = Box::new([0; WINDOWS]);
         for (entry, window) in quick.iter_mut().zip(0_u32..) {
             let (symbol, length) = table.look_up(window as usize);

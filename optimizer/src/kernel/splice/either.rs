@@ -15,9 +15,12 @@ use crate::kernel::huffman::{Bits, Place};
 
 /// The pen that does both.
 pub(super) struct Either<'a> {
+    /// How many times the mark begins again.
+    spans: usize,
     /// Gone once a symbol was missing.
     splicer: Option<Splicer<'a>>,
-    transcoder: Transcoder<'a>,
+    /// Gone once none can be missing any more.
+    transcoder: Option<Transcoder<'a>>,
 }
 
 /// What came of it.
@@ -38,23 +41,28 @@ pub(super) fn is_complete(file: &Sequential<'_>) -> bool {
 }
 
 impl<'a> Either<'a> {
-    pub(super) fn new(splicer: Splicer<'a>, transcoder: Transcoder<'a>) -> Self {
-        Self { splicer: Some(splicer), transcoder }
+    /// For a mark of so many `spans`, which are not none.
+    pub(super) fn new(spans: usize, splicer: Splicer<'a>, transcoder: Transcoder<'a>) -> Self {
+        Self { spans, splicer: Some(splicer), transcoder: Some(transcoder) }
     }
 
     /// After the last [`Pen::close`].
-    pub(super) fn finish(self) -> Done {
-        self.splicer
-            .map_or_else(|| Done::Transcoded(self.transcoder.finish()), |splicer| Done::Spliced(splicer.finish()))
+    pub(super) fn finish(self) -> Option<Done> {
+        let spliced = self.splicer.map(|splicer| Done::Spliced(splicer.finish()));
+        spliced.or_else(|| self.transcoder.map(|transcoder| Done::Transcoded(transcoder.finish())))
     }
 
-    /// Lets the splicer do its part, for the last time if it lacks a symbol.
-    fn splice(&mut self, act: impl FnOnce(&mut Splicer<'a>) -> Result<(), Stop>) -> Result<(), Stop> {
-        match self.splicer.as_mut().map_or(Ok(()), act) {
-            Err(Stop::Missing) => self.splicer = None,
-            done => return done,
+    /// Lets the splicer do its part, for the last time if it lacks a symbol, and the transcoder its own.
+    fn both(
+        &mut self,
+        splice: impl FnOnce(&mut Splicer<'a>) -> Result<(), Stop>,
+        transcode: impl FnOnce(&mut Transcoder<'a>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        match self.splicer.as_mut().map_or(Ok(()), splice) {
+            Err(Stop::Missing) if self.transcoder.is_some() => self.splicer = None,
+            done => done?,
         }
-        Ok(())
+        self.transcoder.as_mut().map_or(Ok(()), transcode)
     }
 }
 
@@ -63,34 +71,48 @@ impl Pen for Either<'_> {
         if let Some(splicer) = &mut self.splicer {
             splicer.restart(number);
         }
-        self.transcoder.restart(number);
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.restart(number);
+        }
     }
 
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
-        self.transcoder.pass(bits, codings, units, dc)
+        match (&mut self.transcoder, &mut self.splicer) {
+            (Some(transcoder), _) => transcoder.pass(bits, codings, units, dc),
+            (None, Some(splicer)) => splicer.pass(bits, codings, units, dc),
+            (None, None) => Err(Stop::Missing),
+        }
     }
 
     fn begin(&mut self, at: Place, dc: [i32; 3]) {
         if let Some(splicer) = &mut self.splicer {
             splicer.begin(at, dc);
         }
-        self.transcoder.begin(at, dc);
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.begin(at, dc);
+        }
     }
 
     fn block(&mut self, block: Block) -> Result<(), Stop> {
-        self.splice(|splicer| splicer.block(block.clone()))?;
-        self.transcoder.block(block)
+        let own = block.clone();
+        self.both(|splicer| splicer.block(own), |transcoder| transcoder.block(block))
     }
 
     fn end(&mut self, at: Place, last: bool) -> Result<(), Stop> {
-        self.splice(|splicer| splicer.end(at, last))?;
-        self.transcoder.end(at, last)
+        self.both(|splicer| splicer.end(at, last), |transcoder| transcoder.end(at, last))?;
+        self.spans = self.spans.saturating_sub(1);
+        if self.spans == 0 && self.splicer.is_some() {
+            self.transcoder = None;
+        }
+        Ok(())
     }
 
     fn close(&mut self, at: Place) {
         if let Some(splicer) = &mut self.splicer {
             splicer.close(at);
         }
-        self.transcoder.close(at);
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.close(at);
+        }
     }
 }

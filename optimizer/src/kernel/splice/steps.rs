@@ -51,6 +51,11 @@ pub(super) fn coarser<'a>(quality: Quality, own: impl Iterator<Item = &'a [u16; 
     own.enumerate().any(|(part, own)| Steps::new(*own, quality, part).new != *own).then_some(quality)
 }
 
+/// For each component with steps `own`, to `quality`.
+pub(super) fn all(own: &[[u16; 64]], quality: Quality) -> Vec<Steps> {
+    own.iter().enumerate().map(|(part, own)| Steps::new(*own, quality, part)).collect()
+}
+
 impl Steps {
     /// `own` has no step of zero; `part` is 0 for luma.
     pub(super) fn new(own: [u16; 64], quality: Quality, part: usize) -> Self {

@@ -179,6 +179,14 @@ impl Writer {
         self.page.bytes.extend_from_slice(&[0xff, marker]);
     }
 
+    /// Takes a copy of the bytes written, as [`Writer::take`], and keeps the room for the next.
+    pub(super) fn copied(&mut self) -> Box<[u8]> {
+        self.settle();
+        let copy = self.page.bytes.as_slice().into();
+        self.page.bytes.clear();
+        copy
+    }
+
     /// Takes the bytes written, all of them after a [`Writer::pad`].
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.settle();
