@@ -5,8 +5,8 @@
 //! [`Stage`] and reads its own clock.
 //!
 //! There are five ways, see [`Path`]. Most JPEGs are spliced: about 4 ms per megabyte, since only what is under the mark is
-//! decoded. A progressive one has all its coefficients in memory for a while, and one that is to have a lower quality gets
-//! its coefficients rounded on the way: 60 and 25 ms per megabyte. Everything else is decoded, drawn on and encoded, which
+//! decoded. A progressive one has its coefficients put together row by row, and one that is to have a lower quality gets
+//! its coefficients rounded on the way: 35 and 10 ms per megabyte. Everything else is decoded, drawn on and encoded, which
 //! costs what the codecs cost. [`Kernel::optimize`] chooses, by the header and the plan alone.
 
 mod codec;
@@ -92,7 +92,7 @@ pub enum Path {
     Splice,
     /// A JPEG with new data under the mark, and its own everywhere else in other Huffman codes: the same pixels.
     Transcode,
-    /// A JPEG whose coefficients were all in memory, changed under the mark only: the same pixels in one baseline scan.
+    /// A JPEG whose coefficients were put together row by row, changed under the mark only: the same pixels in one baseline scan.
     /// For progressive files and others of several scans.
     Coefficients,
     /// A JPEG whose coefficients were rounded to the coarser steps of the quality asked for, without becoming pixels.
@@ -146,14 +146,13 @@ impl Output {
 /// A part of the work, told to the caller when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The input is checked and turned into pixels, or into coefficients in memory.
+    /// The input is checked and turned into pixels.
     Decode,
     /// The mark is on them.
     Draw,
     /// They are written.
     Encode,
-    /// All of it in one walk over the input: [`Path::Splice`], [`Path::Transcode`], and [`Path::Requantise`] of a file
-    /// with one scan.
+    /// All of it in one walk over the input: every path but [`Path::Rgb`].
     Splice,
 }
 
@@ -209,8 +208,8 @@ impl Kernel {
     ///
     /// `header` must be that of `input`. The ICC profile is kept; of other metadata what the plan says, and never a
     /// GPS position by default. A JPEG that stays one without becoming pixels keeps its EXIF orientation; any other
-    /// picture is turned upright first. Memory: the new bytes for a splice, the size of the file for a transcode or
-    /// coarser steps, two bytes a coefficient and the file for one of several scans; else 3 to 8 bytes per pixel, the
+    /// picture is turned upright first. Memory: the new bytes for a splice, the size of the file for a transcode, for
+    /// coarser steps and for one of several scans; else 3 to 8 bytes per pixel, the
     /// same again while an orientation is applied or a pixel format converted, and the size of the output. See
     /// [`Kernel::memory`].
     ///

@@ -36,7 +36,8 @@ pub(super) fn most(input: u64, header: &Header, plan: &Plan, target: Format, fac
                 (true, None) => kept,
                 // A file that is as coarse already is kept.
                 (true, Some(_)) => kept.max(2 * written),
-                (false, _) => STORED * stored.coefficients / 64 + 2 * written,
+                // A row of units, which is 32 pixels high at most; and data that is written twice.
+                (false, _) => STORED * stored.coefficients / 64 / u64::from(header.height / 32).max(1) + 2 * written,
             }
         }
         _ => rgb(input, pixels, header, plan, target),

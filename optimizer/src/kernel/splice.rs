@@ -1,9 +1,9 @@
 //! Marks a JPEG without decoding it: reads its codes, changes the blocks under the mark, keeps the rest.
 //!
 //! In: a file, how it is stored, a plan. Out: slices of the file and new bytes between them. Cost: about
-//! 4 ms per megabyte of file whatever the picture, and 0.5 us a marked block; a transcode three times as much. Measured by
-//! `examples/mark` on 7680 x 4320 pixels in 5 MB with a mark in a corner: 18 ms spliced, 50 transcoded, 110 in coarser steps,
-//! 300 from ten progressive scans, 845 decoded, drawn on and encoded. `docs/guide/kernel.md` compares with others.
+//! 4 ms per megabyte of file whatever the picture, and 0.5 us a marked block; a transcode half as much again. Measured by
+//! `examples/mark` on 7680 x 4320 pixels in 7 MB with a mark in a corner: 24 ms spliced, 36 transcoded, 64 in coarser steps,
+//! 240 from ten progressive scans. `docs/guide/kernel.md` compares with others.
 //! A mark over the whole picture costs three quarters of that way (ADR 7), so there is none too large for this one.
 //! All arithmetic is in integers: the same bytes on every processor.
 //!
@@ -11,7 +11,7 @@
 //! - [`mod@drive`]: the walk. [`block`]: one block in and out. [`ink`], [`dct`]: the mark on a block.
 //! - [`splicer`]: the file's own tables, and the rest of its data a copy. [`transcoder`]: completed tables.
 //!   [`requantiser`]: coarser steps, by [`mod@steps`].
-//! - [`mod@store`]: a file of several scans in memory, read by [`scans`]. [`baseline`]: written as one scan.
+//! - [`mod@store`]: a file of several scans, a row at a time, read by [`scans`]. [`baseline`]: written as one scan.
 //! - [`fresh`]: the segments of a file whose coding changes. [`annex_k`]: the usual Huffman tables.
 
 mod annex_k;
@@ -20,10 +20,12 @@ mod block;
 mod codes;
 mod dct;
 mod drive;
+mod either;
 mod file;
 mod fresh;
 mod ink;
 mod metadata;
+mod pairs;
 mod pieces;
 mod recoder;
 mod requantiser;
@@ -39,9 +41,11 @@ use std::ops::Range;
 use bytes::Bytes;
 use image::metadata::Orientation;
 
+use self::baseline::Baseline;
 use self::block::Stop;
 use self::codes::Missing;
 use self::drive::{Pen, drive};
+use self::either::{Done, Either};
 use self::file::Sequential;
 use self::ink::Ink;
 use self::metadata::Coding;
@@ -76,11 +80,7 @@ pub(super) fn mark(
     let whole = Whole { input, file, orientation, ink, spans, metadata: plan.metadata };
     let quality =
         plan.quality.and_then(|asked| steps::coarser(asked, whole.file.parts.iter().map(|part| &part.quantiser)));
-    let output = if let Some(quality) = quality {
-        whole.requantised(quality)
-    } else {
-        whole.spliced().and_then(|spliced| spliced.map_or_else(|| whole.transcoded(), Ok))
-    };
+    let output = if let Some(quality) = quality { whole.requantised(quality) } else { whole.kept() };
     done(Stage::Splice);
     output
 }
@@ -96,28 +96,43 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// `None` when the file's tables lack a symbol.
-    fn spliced(&self) -> Result<Option<Output>, Refusal> {
-        let mut splicer = Splicer::new(&self.file, self.head(Coding::Own));
-        match self.walk(&mut splicer) {
-            Ok(()) => Ok(Some(Output { pieces: splicer.finish().slices(self.input), path: Path::Splice })),
-            Err(Walk::Missing) => Ok(None),
-            Err(Walk::Refused(refusal)) => Err(refusal),
-        }
-    }
-
-    fn transcoded(&self) -> Result<Output, Refusal> {
-        self.transcoded_to(false).or_else(|walk| match walk {
+    /// With its own coefficients beside the mark.
+    fn kept(&self) -> Result<Output, Refusal> {
+        let kept = if self.spans.is_empty() || either::is_complete(&self.file) {
+            self.spliced()
+        } else {
+            self.spliced_or_transcoded()
+        };
+        kept.or_else(|walk| match walk {
             // The file's own coefficients are too large, and the difference to one of the mark is more so.
-            Walk::Missing => self.transcoded_to(true).map_err(Walk::refusal),
+            Walk::Missing => self.transcoded(),
             Walk::Refused(refusal) => Err(refusal),
         })
     }
 
-    fn transcoded_to(&self, beyond: bool) -> Result<Output, Walk> {
-        let mut transcoder = Transcoder::new(&self.file, beyond);
+    fn spliced(&self) -> Result<Output, Walk> {
+        let mut splicer = Splicer::new(&self.file, self.head(Coding::Own));
+        self.walk(&mut splicer)?;
+        Ok(Output { pieces: splicer.finish().slices(self.input), path: Path::Splice })
+    }
+
+    fn spliced_or_transcoded(&self) -> Result<Output, Walk> {
+        let splicer = Splicer::new(&self.file, self.head(Coding::Own));
+        let transcoder = Transcoder::new(&self.file, false);
+        let head = self.head(Coding::Huffman(&transcoder.tables()));
+        let mut either = Either::new(self.spans.len(), splicer, transcoder);
+        self.walk(&mut either)?;
+        Ok(match either.finish().ok_or(Walk::Missing)? {
+            Done::Spliced(pieces) => Output { pieces: pieces.slices(self.input), path: Path::Splice },
+            Done::Transcoded(data) => output(head, self.input, data, Path::Transcode),
+        })
+    }
+
+    /// With differences of DC coefficients beyond those of a baseline file.
+    fn transcoded(&self) -> Result<Output, Refusal> {
+        let mut transcoder = Transcoder::new(&self.file, true);
         let pieces = self.head(Coding::Huffman(&transcoder.tables()));
-        self.walk(&mut transcoder)?;
+        self.walk(&mut transcoder).map_err(Walk::refusal)?;
         Ok(output(pieces, self.input, transcoder.finish(), Path::Transcode))
     }
 
@@ -135,10 +150,7 @@ impl Whole<'_> {
     }
 
     fn walk(&self, pen: &mut impl Pen) -> Result<(), Walk> {
-        let rest = drive(&self.file, self.ink.as_ref(), &self.spans, pen).map_err(|stop| match stop {
-            Stop::Fault(fault) => Walk::Refused(fault.into()),
-            Stop::Missing => Walk::Missing,
-        })?;
+        let rest = drive(&self.file, self.ink.as_ref(), &self.spans, pen)?;
         Sequential::ends_after(rest).map_err(Walk::Refused)
     }
 }
@@ -147,6 +159,15 @@ impl Whole<'_> {
 enum Walk {
     Missing,
     Refused(Refusal),
+}
+
+impl From<Stop> for Walk {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Fault(fault) => Self::Refused(fault.into()),
+            Stop::Missing => Self::Missing,
+        }
+    }
 }
 
 impl Walk {
@@ -165,30 +186,38 @@ impl From<Missing> for Refusal {
     }
 }
 
-/// A file of several scans: all of it in memory first.
+/// A file of several scans.
 fn scattered(input: &Bytes, plan: &Plan, face: &Face, done: &mut dyn FnMut(Stage)) -> Result<Output, Refusal> {
     let mut store = Store::read(input)?;
-    done(Stage::Decode);
     let orientation = metadata::orientation(&store.head);
     let quantisers: Vec<_> = store.planes.iter().filter_map(|plane| plane.quantiser).collect();
     let planned = Sequential::planned(store.frame, &quantisers);
-    if let Some(ink) = Ink::new(&plan.mark, face, (planned.width, planned.height), orientation) {
-        store.blend(&ink, &planned);
-    }
-    done(Stage::Draw);
+    let ink = Ink::new(&plan.mark, face, (planned.width, planned.height), orientation);
+    let spans = ink.as_ref().map(|ink| ink.spans(&planned)).unwrap_or_default();
+    let mut marked = spans.into_iter().flatten().peekable();
     let quality = plan.quality.and_then(|asked| steps::coarser(asked, quantisers.iter()));
-    let quantisers = match quality {
-        Some(quality) => store.requantise(&quantisers, quality),
-        None => quantisers,
-    };
-    let (tables, bytes) = baseline::tables(&store.frame, &store.planes)?;
+    let steps = quality.map(|quality| steps::all(&quantisers, quality));
+    let mut baseline = Baseline::new(&store.frame)?;
+    for row in 0..store.rows() {
+        store.read_row(row)?;
+        while let (Some(ink), Some(unit)) = (&ink, marked.next_if(|unit| unit / planned.across == row)) {
+            store.blend(ink, &planned, unit);
+        }
+        if let Some(steps) = &steps {
+            store.requantise(steps);
+        }
+        baseline.row(row, &store.planes)?;
+    }
+    let (tables, data) = baseline.finish().map_err(Walk::from).map_err(Walk::refusal)?;
+    let quantisers = steps.map_or(quantisers, |steps| steps.iter().map(|steps| steps.new).collect());
     let head = fresh::segments(&store.frame, &quantisers, &tables, 0);
     let mut pieces = Pieces::default();
     metadata::head(&store.head, plan.metadata, orientation, Coding::Fresh(&head), &mut pieces);
-    let data = baseline::data(&store.frame, &store.planes, &tables, bytes)?;
-    done(Stage::Encode);
+    let mut pieces = pieces.slices(input);
+    pieces.extend(data);
+    done(Stage::Splice);
     let path = if quality.is_some() { Path::Requantise } else { Path::Coefficients };
-    Ok(output(pieces, input, data, path))
+    Ok(Output { pieces, path })
 }
 
 fn output(head: Pieces, input: &Bytes, data: Vec<u8>, path: Path) -> Output {

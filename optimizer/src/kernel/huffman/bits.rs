@@ -214,6 +214,7 @@ pub(in crate::kernel) const WINDOW: u32 = 12;
 pub(in crate::kernel) const WINDOWS: usize = 1 << WINDOW;
 
 /// A Huffman table.
+#[derive(Clone)]
 pub(in crate::kernel) struct Table {
     /// By the next twelve bits: symbol and length, length 0 for a longer code.
     quick: Box<[(u8, u8)]>,

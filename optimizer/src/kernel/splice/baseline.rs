@@ -1,145 +1,206 @@
-//! Writes all coefficients of a store as a baseline file, with Huffman tables made for it.
+//! Writes the rows of a store as a baseline file, with Huffman tables made for it.
 //!
-//! In: planes. Out: tables; data. Cost: two passes over the coefficients that are not zero, one to count and one to
-//! write; memory is the new data, whose size is known when it is begun.
+//! In: planes, row by row. Out: tables; data. Cost: one pass over the coefficients that are not zero, which counts their
+//! symbols and writes them in the codes of annex K, and one that re-codes these several at a time; memory is twice the data.
 //! Tables for the file instead of those of annex K, because the count is cheap here: a progressive file, whose tables
 //! were made for it too, grows by 5 % and not by 10.
 //! Source: ITU-T T.81, sections F.1.2 and K.2.
 
-use super::block::{END, ZEROS, put_ac, put_dc, sized};
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::annex_k;
+use super::block::{Ac, Dc, END, Stop, ZEROS, put_dc, sized};
 use super::codes::{Codes, Missing, optimal};
 use super::fresh::Bodies;
+use super::recoder::Recoder;
 use super::store::Plane;
-use super::writer::Writer;
-use crate::kernel::huffman::Table;
+use super::writer::{Hand, Writer};
+use crate::kernel::huffman::{Bits, Table};
 use crate::kernel::jpeg::{self, Frame};
 
+/// Bytes of a part, about: the first codes of each are forgotten once it is re-coded.
+const PART: usize = 256 << 10;
+
 /// How often each symbol comes.
+#[derive(Clone)]
 struct Counts {
-    dc: [u64; 256],
-    ac: [u64; 256],
-    /// Bits of values, without those of codes.
-    extra: u64,
+    dc: [u32; 256],
+    ac: [u32; 256],
 }
 
-/// Calls `each` with every block in the order of an interleaved scan: which component, its DC difference, its
-/// coefficients and which of them are not zero.
-#[inline]
-fn blocks(
-    frame: &Frame,
-    planes: &[Plane],
-    mut each: impl FnMut(usize, i32, &[i16; 64], u64) -> Result<(), Missing>,
-) -> Result<(), Missing> {
-    let single = planes.len() == 1;
-    let (across, down) = if single { (1, 1) } else { frame.most() };
-    let (across, down) = (frame.width.div_ceil(8 * across), frame.height.div_ceil(8 * down));
-    let mut before = [0_i32; 4];
-    for row in 0..down {
-        for column in 0..across {
-            for (number, (plane, (component, before))) in
-                planes.iter().zip(frame.components().iter().zip(&mut before)).enumerate()
-            {
-                let (wide, high) = if single { (1, 1) } else { (component.across, component.down) };
-                for y in row * high..(row + 1) * high {
-                    for x in column * wide..(column + 1) * wide {
-                        let at = (y * plane.across + x) as usize;
-                        let (Some(block), Some(nonzero)) = (plane.blocks.get(at), plane.nonzero.get(at)) else {
-                            return Err(Missing);
-                        };
-                        if x >= plane.own.0 || y >= plane.own.1 {
-                            // Nobody sees it: the fewest bits.
-                            each(number, 0, block, 0)?;
-                            continue;
+/// The tables that the data is first written with.
+struct First {
+    dc: Dc,
+    ac: Ac,
+}
+
+impl First {
+    fn new(dc: &[u8], ac: &[u8]) -> Option<Self> {
+        Some(Self { dc: Dc::new(Table::parse(dc)?.0), ac: Ac::new(Table::parse(ac)?.0) })
+    }
+}
+
+/// A file that is being written.
+pub(super) struct Baseline {
+    /// Blocks across and down of each component in a unit.
+    factors: Vec<(u32, u32)>,
+    /// Units in a row.
+    across: u32,
+    /// For luma and for chroma.
+    tables: [First; 2],
+    counts: [Counts; 2],
+    writer: Writer,
+    /// Rows of units, and their data.
+    parts: VecDeque<(u32, Box<[u8]>)>,
+    /// Rows that are not in a part yet.
+    rows: u32,
+    /// As last written.
+    before: [i32; 4],
+}
+
+impl Baseline {
+    pub(super) fn new(frame: &Frame) -> Result<Self, Missing> {
+        let single = frame.components().len() == 1;
+        let factors = frame.components().iter().map(|part| if single { (1, 1) } else { (part.across, part.down) });
+        let across = if single { 1 } else { frame.most().0 };
+        let first = |dc, ac| First::new(dc, ac).ok_or(Missing);
+        let none = Counts { dc: [0; 256], ac: [0; 256] };
+        Ok(Self {
+            factors: factors.collect(),
+            across: frame.width.div_ceil(8 * across),
+            tables: [first(annex_k::DC_LUMA, annex_k::AC_LUMA)?, first(annex_k::DC_CHROMA, annex_k::AC_CHROMA)?],
+            counts: [none.clone(), none],
+            writer: Writer::default(),
+            parts: VecDeque::new(),
+            rows: 0,
+            before: [0; 4],
+        })
+    }
+
+    /// Writes row `row` of the picture.
+    ///
+    /// # Errors
+    /// For a coefficient that is larger than samples of 8 bits give: written, it would be refused by other decoders, and
+    /// by this one.
+    pub(super) fn row(&mut self, row: u32, planes: &[Plane]) -> Result<(), Missing> {
+        let Self { factors, across, tables, counts, writer, before, .. } = self;
+        writer.with(|hand| {
+            for column in 0..*across {
+                for (number, (plane, ((wide, high), before))) in
+                    planes.iter().zip(factors.iter().zip(before.iter_mut())).enumerate()
+                {
+                    let (tables, counts) = (&tables[number.min(1)], &mut counts[number.min(1)]);
+                    let lines = plane.lines(row);
+                    for y in 0..*high {
+                        for x in column * wide..(column + 1) * wide {
+                            let at = (y * plane.across + x) as usize;
+                            let (Some(block), Some(nonzero)) = (plane.blocks.get(at), plane.nonzero.get(at)) else {
+                                return Err(Missing);
+                            };
+                            if x >= plane.own.0 || y >= lines {
+                                // Nobody sees it: the fewest bits.
+                                write(hand, tables, counts, 0, block, 0)?;
+                                continue;
+                            }
+                            let dc = i32::from(block[0]);
+                            write(hand, tables, counts, dc - *before, block, *nonzero)?;
+                            *before = dc;
                         }
-                        let dc = i32::from(block[0]);
-                        each(number, dc - *before, block, *nonzero)?;
-                        *before = dc;
                     }
                 }
             }
+            Ok(())
+        })?;
+        self.rows += 1;
+        if self.writer.len() >= PART {
+            self.part();
         }
+        Ok(())
     }
-    Ok(())
+
+    fn part(&mut self) {
+        self.writer.pad();
+        self.parts.push_back((self.rows, self.writer.copied()));
+        self.rows = 0;
+    }
+
+    /// The tables for luma and for chroma, and the data, with its end marker.
+    pub(super) fn finish(mut self) -> Result<(Vec<Bodies>, Vec<Bytes>), Stop> {
+        self.part();
+        let mut bodies = Vec::with_capacity(2);
+        let mut codes = Vec::with_capacity(2);
+        for (counts, first) in self.counts.iter().zip(&self.tables).take(self.factors.len()) {
+            let (dc, ac) = (optimal(&counts.dc.map(u64::from)), optimal(&counts.ac.map(u64::from)));
+            let code = |body: &[u8]| Table::parse(body).map(|(table, _)| Codes::of(&table)).ok_or(Missing);
+            codes.push((&first.dc, code(&dc)?, Recoder::new(&first.ac, code(&ac)?)));
+            bodies.push((dc, ac));
+        }
+        let mut writer = std::mem::take(&mut self.writer);
+        let mut data = Vec::new();
+        while let Some((rows, part)) = self.parts.pop_front() {
+            let mut bits = Bits::new(&part);
+            writer.with(|hand| {
+                for _ in 0..rows * self.across {
+                    for (number, (wide, high)) in self.factors.iter().enumerate() {
+                        let (dc, codes, recoder) = codes.get(number.min(1)).ok_or(Missing)?;
+                        for _ in 0..wide * high {
+                            put_dc(hand, codes, dc.read(&mut bits)?)?;
+                            recoder.block(&mut bits, hand)?;
+                        }
+                    }
+                }
+                Ok::<_, Stop>(())
+            })?;
+            data.push(Bytes::from(writer.copied()));
+        }
+        writer.pad();
+        writer.marker(jpeg::EOI);
+        data.push(Bytes::from(writer.take()));
+        Ok((bodies, data))
+    }
 }
 
-/// Tables for luma and for chroma, and about how many bytes the data will take.
-pub(super) fn tables(frame: &Frame, planes: &[Plane]) -> Result<(Vec<Bodies>, u64), Missing> {
-    let none = || Counts { dc: [0; 256], ac: [0; 256], extra: 0 };
-    let mut all = [none(), none()];
-    blocks(frame, planes, |part, difference, block, mut nonzero| {
-        let counts = &mut all[part.min(1)];
-        let (size, _) = sized(difference);
-        // More than samples of 8 bits give: written, it would be refused by other decoders, and by this one.
-        if size > 11 {
+/// Writes and counts a block.
+#[inline]
+fn write(
+    to: &mut Hand<'_>,
+    tables: &First,
+    counts: &mut Counts,
+    difference: i32,
+    block: &[i16; 64],
+    mut nonzero: u64,
+) -> Result<(), Missing> {
+    let (size, _) = sized(difference);
+    counts.dc[size as usize & 255] += 1;
+    put_dc(to, &tables.dc.codes, difference)?;
+    let codes = &tables.ac.codes;
+    let mut last = 0;
+    while nonzero != 0 {
+        let at = nonzero.trailing_zeros();
+        let mut run = at - last - 1;
+        while run > 15 {
+            counts.ac[usize::from(ZEROS)] += 1;
+            let (code, length) = codes.get(ZEROS)?;
+            to.put(code, length);
+            run -= 16;
+        }
+        let (size, raw) = sized(i32::from(block[at as usize & 63]));
+        if size > 15 {
             return Err(Missing);
         }
-        counts.dc[size as usize & 255] += 1;
-        counts.extra += u64::from(size);
-        let mut last = 0;
-        while nonzero != 0 {
-            let at = nonzero.trailing_zeros();
-            let mut run = at - last - 1;
-            while run > 15 {
-                counts.ac[usize::from(ZEROS)] += 1;
-                run -= 16;
-            }
-            let (size, _) = sized(i32::from(block[at as usize & 63]));
-            if size > 10 {
-                return Err(Missing);
-            }
-            counts.ac[(run << 4 | size) as usize & 255] += 1;
-            counts.extra += u64::from(size);
-            last = at;
-            nonzero &= nonzero - 1;
-        }
-        if last < 63 {
-            counts.ac[usize::from(END)] += 1;
-        }
-        Ok(())
-    })?;
-    let mut bits = 0;
-    let mut bodies = Vec::with_capacity(2);
-    for counts in all.iter().take(planes.len().min(2)) {
-        let mut body = |counts: &[u64; 256]| {
-            let body = optimal(counts);
-            let codes = Codes::of(&Table::parse(&body).ok_or(Missing)?.0);
-            bits +=
-                counts.iter().zip(0..=255).map(|(count, symbol)| count * u64::from(codes.length(symbol))).sum::<u64>();
-            Ok(body)
-        };
-        bodies.push((body(&counts.dc)?, body(&counts.ac)?));
-        bits += counts.extra;
+        let [symbol, ..] = (run << 4 | size).to_le_bytes();
+        counts.ac[usize::from(symbol)] += 1;
+        let (code, length) = codes.get(symbol)?;
+        to.put(code << size | raw, length + size);
+        last = at;
+        nonzero &= nonzero - 1;
     }
-    Ok((bodies, bits / 8))
-}
-
-/// The data of `planes`, with its end marker; `bytes` is about how many there are.
-pub(super) fn data(frame: &Frame, planes: &[Plane], tables: &[Bodies], bytes: u64) -> Result<Vec<u8>, Missing> {
-    let mut codes = Vec::with_capacity(2);
-    for (dc, ac) in tables {
-        let code = |body: &[u8]| Some(Codes::of(&Table::parse(body)?.0));
-        codes.push((code(dc).ok_or(Missing)?, code(ac).ok_or(Missing)?));
+    if last < 63 {
+        counts.ac[usize::from(END)] += 1;
+        let (code, length) = codes.get(END)?;
+        to.put(code, length);
     }
-    // Room for stuffing: one byte in 256, if the data is like any other.
-    let bytes = usize::try_from(bytes).unwrap_or(0);
-    let mut to = Writer::with_capacity(bytes + bytes / 64 + 4096);
-    blocks(frame, planes, |part, difference, block, mut nonzero| {
-        let (dc, ac) = codes.get(part.min(1)).ok_or(Missing)?;
-        put_dc(&mut to, dc, difference)?;
-        let mut last = 0;
-        while nonzero != 0 {
-            let at = nonzero.trailing_zeros();
-            put_ac(&mut to, ac, at - last - 1, i32::from(block[at as usize & 63]))?;
-            last = at;
-            nonzero &= nonzero - 1;
-        }
-        if last < 63 {
-            let (code, length) = ac.get(END)?;
-            to.put(code, length);
-        }
-        Ok(())
-    })?;
-    to.pad();
-    to.marker(jpeg::EOI);
-    Ok(to.take())
+    Ok(())
 }

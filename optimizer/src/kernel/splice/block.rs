@@ -6,7 +6,7 @@
 //! Source: ITU-T T.81, section F.1.2 and F.2.2.
 
 use super::codes::{Codes, Missing};
-use super::writer::Writer;
+use super::writer::Hand;
 use crate::kernel::huffman::{Bits, Fault, Table, WINDOW, WINDOWS};
 
 pub(super) const END: u8 = 0x00;
@@ -113,21 +113,16 @@ impl Ac {
     pub(super) fn table(&self) -> &Table {
         &self.table
     }
-
-    /// The table with values. Cost: 10 us.
-    pub(super) fn values(&self) -> Values<'_> {
-        Values::new(&self.table)
-    }
 }
 
 /// A table for AC coefficients, with their values.
-pub(super) struct Values<'a> {
-    pub(super) table: &'a Table,
+pub(super) struct Values {
+    pub(super) table: Table,
     quick: Box<[u32; WINDOWS]>,
 }
 
-impl<'a> Values<'a> {
-    pub(super) fn new(table: &'a Table) -> Self {
+impl Values {
+    pub(super) fn new(table: Table) -> Self {
         let mut quick = Box::new([0; WINDOWS]);
         for (entry, window) in quick.iter_mut().zip(0_u32..) {
             let (symbol, length) = table.look_up(window as usize);
@@ -188,10 +183,10 @@ pub(super) fn signed(raw: u32, size: u8) -> i32 {
 /// How many bits a number takes, and the bits.
 #[inline]
 pub(super) fn sized(value: i32) -> (u32, u32) {
-    let size = 32 - value.unsigned_abs().leading_zeros();
-    let raw = if value < 0 { value.wrapping_sub(1) } else { value };
-    let mask = if size == 0 { 0 } else { u32::MAX >> (32 - size) };
-    (size, raw.cast_unsigned() & mask)
+    // Without a branch, since signs cannot be foreseen: the added bit is there for the zero.
+    let size = (u64::from(value.unsigned_abs()) << 1 | 1).ilog2();
+    let raw = value.wrapping_add(value >> 31).cast_unsigned();
+    (size, u32::try_from(u64::from(raw) & ((1 << size) - 1)).unwrap_or(0))
 }
 
 /// Passes over a block and gives back its DC difference.
@@ -265,7 +260,7 @@ pub(super) fn read(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac, part: usize, before: i
 
 /// Writes a DC difference.
 #[inline]
-pub(super) fn put_dc(to: &mut Writer, dc: &Codes, difference: i32) -> Result<(), Missing> {
+pub(super) fn put_dc(to: &mut Hand<'_>, dc: &Codes, difference: i32) -> Result<(), Missing> {
     let (size, raw) = sized(difference);
     let (code, length) =
         u8::try_from(size).ok().filter(|size| *size <= 15).ok_or(Missing).and_then(|size| dc.get(size))?;
@@ -274,15 +269,19 @@ pub(super) fn put_dc(to: &mut Writer, dc: &Codes, difference: i32) -> Result<(),
 }
 
 /// Writes a coefficient that is not zero, after `run` that are.
-#[inline]
-pub(super) fn put_ac(to: &mut Writer, ac: &Codes, mut run: u32, value: i32) -> Result<(), Missing> {
+#[expect(clippy::inline_always, reason = "a call would put all that a loop has in registers into memory")]
+#[inline(always)]
+pub(super) fn put_ac(to: &mut Hand<'_>, ac: &Codes, mut run: u32, value: i32) -> Result<(), Missing> {
     while run > 15 {
         let (code, length) = ac.get(ZEROS)?;
         to.put(code, length);
         run -= 16;
     }
     let (size, raw) = sized(value);
-    let symbol = u8::try_from(run << 4 | size).ok().filter(|_| size <= 15).ok_or(Missing)?;
+    if size > 15 {
+        return Err(Missing);
+    }
+    let [symbol, ..] = (run << 4 | size).to_le_bytes();
     let (code, length) = ac.get(symbol)?;
     to.put(code << size | raw, length + size);
     Ok(())
@@ -290,7 +289,7 @@ pub(super) fn put_ac(to: &mut Writer, ac: &Codes, mut run: u32, value: i32) -> R
 
 /// Writes a block, with `zeros` codes for sixteen zeros before its end code; no more than [`Block::room`].
 pub(super) fn write(
-    to: &mut Writer,
+    to: &mut Hand<'_>,
     dc: &Codes,
     ac: &Codes,
     block: &Block,

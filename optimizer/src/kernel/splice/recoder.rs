@@ -5,7 +5,7 @@
 
 use super::block::{Ac, END, Stop, after};
 use super::codes::Codes;
-use super::writer::Writer;
+use super::writer::{Hand, Page, Tip};
 use crate::kernel::huffman::{Bits, Table, WINDOW, WINDOWS};
 
 /// What a window is to become. The default is for a window that holds no whole symbol.
@@ -22,7 +22,7 @@ struct Step {
     ends: bool,
 }
 
-/// Most bits a step writes, as many as [`Writer::put`] takes.
+/// Most bits a step writes, as many as [`Hand::put`] takes.
 const MOST: u8 = 32;
 
 impl Step {
@@ -81,7 +81,7 @@ impl<'a> Recoder<'a> {
 
     /// Re-codes the coefficients of the block that is next.
     #[inline]
-    pub(super) fn block(&self, bits: &mut Bits<'_>, to: &mut Writer) -> Result<(), Stop> {
+    pub(super) fn block(&self, bits: &mut Bits<'_>, to: &mut Hand<'_>) -> Result<(), Stop> {
         bits.refill();
         let mut at = 1;
         loop {
@@ -91,7 +91,7 @@ impl<'a> Recoder<'a> {
                 let next = at + u32::from(step.on);
                 if step.used == 0 || next > 63 {
                     // A symbol that is longer, or the last coefficient, after which there is no end code.
-                    (*bits, at) = self.one(*bits, at, to)?;
+                    (*bits, at, to.tip) = self.one(*bits, at, to.tip, to.page)?;
                     if at > 63 {
                         return Ok(());
                     }
@@ -110,13 +110,14 @@ impl<'a> Recoder<'a> {
 
     /// Re-codes one symbol; gives the index after it, 64 at the end of the block.
     #[inline(never)]
-    fn one<'b>(&self, mut bits: Bits<'b>, at: u32, to: &mut Writer) -> Result<(Bits<'b>, u32), Stop> {
+    fn one<'b>(&self, mut bits: Bits<'b>, at: u32, tip: Tip, page: &mut Page) -> Result<(Bits<'b>, u32, Tip), Stop> {
+        let mut to = Hand { tip, page };
         let symbol = self.table.read(&mut bits)?;
         let next = after(symbol, at)?;
         let symbol = if next.is_none() { END } else { symbol };
         let size = u32::from(symbol & 15);
         let (code, length) = self.codes.get(symbol)?;
         to.put(code << size | bits.take(size)?, length + size);
-        Ok((bits, next.unwrap_or(64)))
+        Ok((bits, next.unwrap_or(64), to.tip))
     }
 }

@@ -1,8 +1,7 @@
-//! One scan into a store.
+//! One scan into a store, a row of units at a time.
 //!
-//! In: the data of a scan, tables, planes. Out: the planes with what the scan says, and what follows it. Cost: one
-//! look-up for a code and its value together where both are short; a block without news in a scan takes about a
-//! nanosecond.
+//! In: the data of a scan, tables, planes. Out: the planes with what the scan says. Cost: one look-up for a code and its
+//! value together where both are short; a block without news in a scan takes about a nanosecond.
 //! Source: ITU-T T.81, annexes F and G; libjpeg's `jdphuff.c` for the order of the correction bits.
 
 use super::block::{TOO_FAR, Values, after, signed};
@@ -13,35 +12,131 @@ use crate::kernel::jpeg::Frame;
 const MISSING: Fault = Fault::Broken("a scan uses a table that is not there");
 const TWICE: Fault = Fault::Broken("a scan gives bits that came before, or whose upper bits did not come");
 
-/// Reads the scan at `data` and gives back what comes after it.
-pub(super) fn read<'a>(
+/// A scan that is read as far as a row.
+pub(super) struct Reader<'a> {
+    bits: Bits<'a>,
+    news: News,
+    /// Bits that are still to come of each coefficient.
+    low: u8,
+    /// Units between two restart markers, 0 for none; how many of them are left, and how many markers came.
+    interval: u32,
+    left: u32,
+    restarts: u32,
+}
+
+/// What a scan tells.
+enum News {
+    /// Of one component: the number of its plane, the band, what is read by, and how many blocks have nothing new.
+    Band { part: usize, band: (u32, u32), by: By, ended: u32 },
+    /// DC coefficients, or all: the components, and how many units there are in a row of several.
+    Units { parts: Vec<Part>, across: u32 },
+}
+
+/// What the coefficients of a band are read by.
+enum By {
+    /// Their first bits.
+    First(Values),
+    /// One more of each.
+    Refine(Table),
+}
+
+/// A component of a scan of DC coefficients.
+struct Part {
+    plane: usize,
+    /// Blocks across and down in a unit.
+    blocks: (u32, u32),
+    /// `None` when one more bit comes.
+    dc: Option<Table>,
+    /// `None` in a progressive file.
+    ac: Option<Values>,
+    /// As last read.
+    before: i32,
+}
+
+/// Makes the scan at `data` ready to be read.
+pub(super) fn open<'a>(
     frame: &Frame,
     scan: &Scan,
     tables: &Tables,
     interval: u32,
     data: &'a [u8],
     planes: &mut [Plane],
-) -> Result<&'a [u8], Fault> {
-    for (number, (part, ..)) in scan.parts.iter().take(scan.count).enumerate() {
-        if scan.parts[..number].iter().any(|(other, ..)| other == part) {
+) -> Result<Reader<'a>, Fault> {
+    let parts = &scan.parts[..scan.count];
+    for (number, (part, ..)) in parts.iter().enumerate() {
+        if parts[..number].iter().any(|(other, ..)| other == part) {
             return Err(Fault::Broken("a scan names a component twice"));
         }
         note(planes.get_mut(*part).ok_or(MISSING)?, frame, scan)?;
     }
-    let mut bits = Bits::new(data);
-    if scan.band.0 > 0 {
-        let (part, _, table) = scan.parts[0];
-        let table = tables.ac[table].as_ref().ok_or(MISSING)?;
-        let plane = planes.get_mut(part).ok_or(MISSING)?;
-        if scan.refines {
-            refine(&mut bits, table, scan, interval, plane)?;
-        } else {
-            first(&mut bits, &Values::new(table), scan, interval, plane)?;
+    let table = |tables: &[Option<Table>; 4], number: usize| tables[number & 3].clone().ok_or(MISSING);
+    let news = if scan.band.0 > 0 {
+        let (part, _, number) = scan.parts[0];
+        let table = table(&tables.ac, number)?;
+        let by = if scan.refines { By::Refine(table) } else { By::First(Values::new(table)) };
+        News::Band { part, band: scan.band, by, ended: 0 }
+    } else {
+        let part = |(plane, dc, ac): &(usize, usize, usize)| {
+            let component = frame.components()[*plane];
+            Ok(Part {
+                plane: *plane,
+                blocks: if parts.len() == 1 { (1, 1) } else { (component.across, component.down) },
+                dc: if scan.refines { None } else { Some(table(&tables.dc, *dc)?) },
+                ac: if frame.progressive { None } else { Some(Values::new(table(&tables.ac, *ac)?)) },
+                before: 0,
+            })
+        };
+        let across = frame.width.div_ceil(8 * frame.most().0);
+        News::Units { parts: parts.iter().map(part).collect::<Result<_, Fault>>()?, across }
+    };
+    Ok(Reader { bits: Bits::new(data), news, low: scan.low, interval, left: interval, restarts: 0 })
+}
+
+impl Reader<'_> {
+    /// Reads row `row`, after those before it.
+    pub(super) fn row(&mut self, row: u32, planes: &mut [Plane]) -> Result<(), Fault> {
+        // A copy, so that it is in registers.
+        let mut bits = self.bits;
+        let mut marks = Restarts { interval: self.interval, left: self.left, restarts: self.restarts };
+        match &mut self.news {
+            News::Band { part, band, by, ended } => {
+                let plane = planes.get_mut(*part).ok_or(MISSING)?;
+                match by {
+                    By::First(values) => first(&mut bits, values, (*band, self.low), ended, &mut marks, row, plane)?,
+                    By::Refine(table) => refine(&mut bits, table, (*band, self.low), ended, &mut marks, row, plane)?,
+                }
+            }
+            News::Units { parts, across } => units(&mut bits, parts, (*across, self.low), &mut marks, row, planes)?,
         }
-        return Ok(bits.rest());
+        self.bits = bits;
+        (self.left, self.restarts) = (marks.left, marks.restarts);
+        Ok(())
     }
-    units(&mut bits, frame, scan, tables, interval, planes)?;
-    Ok(bits.rest())
+}
+
+/// The restart markers of a scan.
+struct Restarts {
+    interval: u32,
+    left: u32,
+    restarts: u32,
+}
+
+impl Restarts {
+    /// Before a unit: whether all begins anew, since a marker was passed.
+    #[inline]
+    fn pass(&mut self, bits: &mut Bits<'_>) -> Result<bool, Fault> {
+        if self.interval == 0 {
+            return Ok(false);
+        }
+        let passes = self.left == 0;
+        if passes {
+            bits.restart(self.restarts)?;
+            self.restarts += 1;
+            self.left = self.interval;
+        }
+        self.left -= 1;
+        Ok(passes)
+    }
 }
 
 /// Holds a scan against those before it: each bit of a coefficient comes once, from the top.
@@ -61,39 +156,43 @@ fn note(plane: &mut Plane, frame: &Frame, scan: &Scan) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Goes through the blocks of a component that is alone in its scan.
+/// Goes through the blocks of a row of a component that is alone in its scan.
+#[inline]
 fn alone(
     bits: &mut Bits<'_>,
     plane: &mut Plane,
-    interval: u32,
+    row: u32,
+    ended: &mut u32,
+    marks: &mut Restarts,
     mut each: impl FnMut(&mut Bits<'_>, &mut [i16; 64], &mut u64, &mut u32) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let (across, down) = plane.own;
-    let (mut left, mut restarts) = (interval, 0);
-    // Blocks still to come that have nothing new in this band.
-    let mut ended = 0;
+    let (across, lines) = (plane.own.0 as usize, plane.lines(row) as usize);
     let rows = plane.blocks.chunks_exact_mut(plane.across.max(1) as usize);
     let masks = plane.nonzero.chunks_exact_mut(plane.across.max(1) as usize);
-    for (row, masks) in rows.zip(masks).take(down as usize) {
-        for (block, nonzero) in row.iter_mut().zip(masks).take(across as usize) {
-            if interval > 0 {
-                if left == 0 {
-                    bits.restart(restarts)?;
-                    restarts += 1;
-                    ended = 0;
-                    left = interval;
-                }
-                left -= 1;
+    // Blocks still to come that have nothing new in this band.
+    let mut without = *ended;
+    for (row, masks) in rows.zip(masks).take(lines) {
+        for (block, nonzero) in row.iter_mut().zip(masks).take(across) {
+            if marks.pass(bits)? {
+                without = 0;
             }
-            each(bits, block, nonzero, &mut ended)?;
+            each(bits, block, nonzero, &mut without)?;
         }
     }
+    *ended = without;
     Ok(())
 }
 
-fn first(bits: &mut Bits<'_>, values: &Values<'_>, scan: &Scan, interval: u32, plane: &mut Plane) -> Result<(), Fault> {
-    let ((start, end), low) = (scan.band, scan.low);
-    alone(bits, plane, interval, |bits, block, nonzero, ended| {
+fn first(
+    bits: &mut Bits<'_>,
+    values: &Values,
+    ((start, end), low): ((u32, u32), u8),
+    ended: &mut u32,
+    marks: &mut Restarts,
+    row: u32,
+    plane: &mut Plane,
+) -> Result<(), Fault> {
+    alone(bits, plane, row, ended, marks, |bits, block, nonzero, ended| {
         if *ended > 0 {
             *ended -= 1;
             return Ok(());
@@ -130,11 +229,18 @@ fn first(bits: &mut Bits<'_>, values: &Values<'_>, scan: &Scan, interval: u32, p
     })
 }
 
-fn refine(bits: &mut Bits<'_>, table: &Table, scan: &Scan, interval: u32, plane: &mut Plane) -> Result<(), Fault> {
-    let ((start, end), low) = (scan.band, scan.low);
+fn refine(
+    bits: &mut Bits<'_>,
+    table: &Table,
+    ((start, end), low): ((u32, u32), u8),
+    ended: &mut u32,
+    marks: &mut Restarts,
+    row: u32,
+    plane: &mut Plane,
+) -> Result<(), Fault> {
     let band = (u64::MAX >> (63 - end)) & (u64::MAX << start);
     let one = 1_i16 << low;
-    alone(bits, plane, interval, |bits, block, nonzero, ended| {
+    alone(bits, plane, row, ended, marks, |bits, block, nonzero, ended| {
         // What of the band is still to be gone through.
         let mut rest = band;
         while *ended == 0 && rest != 0 {
@@ -189,61 +295,41 @@ fn correct(bits: &mut Bits<'_>, block: &mut [i16; 64], mut which: u64, one: i16)
     Ok(())
 }
 
-/// A scan of DC coefficients, or of all.
+/// A row of DC coefficients, or of all.
 fn units(
     bits: &mut Bits<'_>,
-    frame: &Frame,
-    scan: &Scan,
-    tables: &Tables,
-    interval: u32,
+    parts: &mut [Part],
+    (across, low): (u32, u8),
+    marks: &mut Restarts,
+    row: u32,
     planes: &mut [Plane],
 ) -> Result<(), Fault> {
-    let parts = &scan.parts[..scan.count];
-    let whole = !frame.progressive;
-    let mut codings = Vec::with_capacity(4);
-    for (part, dc, ac) in parts {
-        let plane = planes.get(*part).ok_or(MISSING)?;
-        let component = frame.components()[*part];
-        let blocks = if parts.len() == 1 { (1, 1) } else { (component.across, component.down) };
-        let dc = if scan.refines { None } else { Some(tables.dc[*dc].as_ref().ok_or(MISSING)?) };
-        let ac = if whole { Some(Values::new(tables.ac[*ac].as_ref().ok_or(MISSING)?)) } else { None };
-        codings.push((*part, blocks, plane.across, dc, ac));
-    }
-    let (across, down) = if let [(only, ..)] = parts {
-        planes.get(*only).ok_or(MISSING)?.own
-    } else {
-        let (across, down) = frame.most();
-        (frame.width.div_ceil(8 * across), frame.height.div_ceil(8 * down))
+    let (lines, across) = match parts {
+        [only] => planes.get(only.plane).map(|plane| (plane.lines(row), plane.own.0)).ok_or(MISSING)?,
+        _ => (1, across),
     };
-    let (mut left, mut restarts) = (interval, 0);
-    let mut before = [0_i32; 4];
-    for (row, column) in (0..down).flat_map(|row| (0..across).map(move |column| (row, column))) {
-        if interval > 0 {
-            if left == 0 {
-                bits.restart(restarts)?;
-                restarts += 1;
-                before = [0; 4];
-                left = interval;
-            }
-            left -= 1;
+    for (line, column) in (0..lines).flat_map(|line| (0..across).map(move |column| (line, column))) {
+        if marks.pass(bits)? {
+            parts.iter_mut().for_each(|part| part.before = 0);
         }
-        for ((part, (wide, high), stride, dc, ac), before) in codings.iter().zip(&mut before) {
-            let plane = &mut planes[*part];
-            for down in 0..*high {
-                let from = (row * high + down) * stride + column * wide;
+        for part in parts.iter_mut() {
+            let plane = planes.get_mut(part.plane).ok_or(MISSING)?;
+            let (wide, high) = part.blocks;
+            for down in 0..high {
+                let from = (line * high + down) * plane.across + column * wide;
                 for at in from as usize..(from + wide) as usize {
                     let block = plane.blocks.get_mut(at).ok_or(TOO_FAR)?;
-                    let Some(dc) = dc else {
-                        block[0] |= i16::from(bits.take(1)? == 1) << scan.low;
+                    let Some(dc) = &part.dc else {
+                        block[0] |= i16::from(bits.take(1)? == 1) << low;
                         continue;
                     };
                     let size = dc.read(bits)?;
                     if size > 15 {
                         return Err(Fault::Broken("a DC difference is too long"));
                     }
-                    *before = before.wrapping_add(signed(bits.take(u32::from(size))?, size));
-                    block[0] = short(*before << scan.low);
-                    if let (Some(ac), Some(nonzero)) = (ac, plane.nonzero.get_mut(at)) {
+                    part.before = part.before.wrapping_add(signed(bits.take(u32::from(size))?, size));
+                    block[0] = short(part.before << low);
+                    if let (Some(ac), Some(nonzero)) = (&part.ac, plane.nonzero.get_mut(at)) {
                         sequential(bits, ac, block, nonzero)?;
                     }
                 }
@@ -254,7 +340,7 @@ fn units(
 }
 
 /// The AC coefficients of a block of a file that is not progressive.
-fn sequential(bits: &mut Bits<'_>, values: &Values<'_>, block: &mut [i16; 64], nonzero: &mut u64) -> Result<(), Fault> {
+fn sequential(bits: &mut Bits<'_>, values: &Values, block: &mut [i16; 64], nonzero: &mut u64) -> Result<(), Fault> {
     let mut at = 1;
     while at < 64 {
         bits.fill();

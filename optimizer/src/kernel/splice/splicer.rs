@@ -95,6 +95,7 @@ impl<'a> Splicer<'a> {
     /// Writes the first `count` blocks that are kept.
     fn write(&mut self, count: usize, mut zeros: Zeros) -> Result<(), Missing> {
         let blocks = self.blocks.get(..count).unwrap_or_default();
+        let (dcs, writer) = (&mut self.dc, &mut self.writer);
         for block in blocks {
             let Some(part) = self.file.parts.get(block.part) else { continue };
             let (Some(Some(dc)), Some(Some(ac))) = (self.file.dc.get(part.dc), self.file.ac.get(part.ac)) else {
@@ -102,8 +103,8 @@ impl<'a> Splicer<'a> {
             };
             let more = zeros[part.ac & 3].min(block.room());
             zeros[part.ac & 3] -= more;
-            block::write(&mut self.writer, &dc.codes, &ac.codes, block, self.dc[block.part], more)?;
-            self.dc[block.part] = block.dc;
+            writer.with(|hand| block::write(hand, &dc.codes, &ac.codes, block, dcs[block.part], more))?;
+            dcs[block.part] = block.dc;
         }
         Ok(())
     }

@@ -38,17 +38,22 @@ const CHROMA: [u16; 64] = [
 
 /// From the steps of a component to coarser ones, in zigzag order.
 pub(super) struct Steps {
-    own: [u16; 64],
     /// What is written.
     pub(super) new: [u16; 64],
-    /// 2^32 by the new step, and one.
-    reciprocals: [u64; 64],
+    /// What a coefficient is multiplied by, and what is added before it is shifted right by 32: the own step, and half the
+    /// new one, times 2^32 by the new step, and one.
+    factors: [(i64, i64); 64],
 }
 
 /// `quality`, if it makes a step of a file with these coarser; `None` when the file is as coarse already, and nothing of it
 /// need be rounded.
 pub(super) fn coarser<'a>(quality: Quality, own: impl Iterator<Item = &'a [u16; 64]>) -> Option<Quality> {
     own.enumerate().any(|(part, own)| Steps::new(*own, quality, part).new != *own).then_some(quality)
+}
+
+/// For each component with steps `own`, to `quality`.
+pub(super) fn all(own: &[[u16; 64]], quality: Quality) -> Vec<Steps> {
+    own.iter().enumerate().map(|(part, own)| Steps::new(*own, quality, part)).collect()
 }
 
 impl Steps {
@@ -61,17 +66,24 @@ impl Steps {
             let step = (u32::from(standard[usize::from(ZIGZAG[at])]) * percent + 50) / 100;
             own[at].max(u16::try_from(step.clamp(1, 255)).unwrap_or(255))
         });
-        Self { own, new, reciprocals: new.map(|step| (1 << 32) / u64::from(step.max(1)) + 1) }
+        let factors = std::array::from_fn(|at| {
+            let reciprocal = (1 << 32) / i64::from(new[at].max(1)) + 1;
+            (reciprocal * i64::from(own[at]), reciprocal * i64::from(new[at] / 2))
+        });
+        Self { new, factors }
     }
 
     /// A coefficient in the new steps, to the nearest; halves away from zero.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits less the 32 that are shifted out")]
     pub(super) fn to_new(&self, value: i32, at: usize) -> i32 {
-        let at = at & 63;
-        let whole = u64::from(value.unsigned_abs()) * u64::from(self.own[at]) + u64::from(self.new[at] / 2);
+        let (factor, half) = self.factors[at & 63];
+        // Which sign it is cannot be foreseen, so there is no branch: a shift rounds down, what is added to a negative
+        // one is as much more, and the sign is taken off again.
+        let sign = i64::from(value >> 31);
         // Exact for all that 8-bit samples give; a hostile DC sum may wrap, and is not a picture anyway.
-        let steps = u32::try_from(whole.wrapping_mul(self.reciprocals[at]) >> 32).unwrap_or(u32::MAX).cast_signed();
-        if value < 0 { steps.wrapping_neg() } else { steps }
+        let steps = i64::from(value).wrapping_mul(factor).wrapping_add(half ^ sign) >> 32;
+        (steps - sign) as i32
     }
 
     /// A stored coefficient in the new steps.

@@ -104,19 +104,22 @@ impl Pen for Transcoder<'_> {
             coders.push((self.codes(coding.part)?.0, recoder.ok_or(NO_TABLE)?));
         }
         let mut own = *bits;
-        for _ in 0..units {
-            for ((coding, (codes, recoder)), dc) in codings.iter().zip(&coders).zip(dc.iter_mut()) {
-                for _ in 0..coding.blocks {
-                    let difference = coding.dc.read(&mut own)?;
-                    block::put_dc(&mut writer, codes, difference)?;
-                    recoder.block(&mut own, &mut writer)?;
-                    *dc = dc.wrapping_add(difference);
+        let done = writer.with(|hand| {
+            for _ in 0..units {
+                for ((coding, (codes, recoder)), dc) in codings.iter().zip(&coders).zip(dc.iter_mut()) {
+                    for _ in 0..coding.blocks {
+                        let difference = coding.dc.read(&mut own)?;
+                        block::put_dc(hand, codes, difference)?;
+                        recoder.block(&mut own, hand)?;
+                        *dc = dc.wrapping_add(difference);
+                    }
                 }
             }
-        }
+            Ok(())
+        });
         *bits = own;
         self.writer = writer;
-        Ok(())
+        done
     }
 
     fn begin(&mut self, _at: Place, dc: [i32; 3]) {
@@ -126,7 +129,8 @@ impl Pen for Transcoder<'_> {
     fn block(&mut self, block: Block) -> Result<(), Stop> {
         let mut writer = std::mem::take(&mut self.writer);
         let (dc, ac) = self.codes(block.part)?;
-        block::write(&mut writer, dc, ac, &block, self.dc[block.part], 0)?;
+        let before = self.dc[block.part];
+        writer.with(|hand| block::write(hand, dc, ac, &block, before, 0))?;
         self.dc[block.part] = block.dc;
         self.writer = writer;
         Ok(())
