@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use weir_config::Config;
 
-use crate::{demo, run};
+use crate::{demo, import, run};
 
 /// A Layer-7 load balancer and service-discovery proxy.
 #[derive(Debug, Parser)]
@@ -28,6 +28,11 @@ enum Command {
     /// Say everything that is wrong with FILE; exit 0 when nothing is, else 1
     Check {
         /// Configuration, TOML
+        file: PathBuf,
+    },
+    /// Print FILE, an nginx.conf, as a configuration of weir; say on standard error what could not be taken over
+    Import {
+        /// Configuration of nginx, or a part of one
         file: PathBuf,
     },
     /// Run optimizers and a proxy in front of them, all in this process
@@ -63,6 +68,14 @@ impl Cli {
             },
             Command::Run { file } => match load(&file) {
                 Ok(config) => outcome(run::blocking(config)),
+                Err(text) => complain(&text),
+            },
+            Command::Import { file } => match import::import(&file) {
+                Ok(printed) => {
+                    drop(write!(std::io::stderr().lock(), "{}", printed.notes));
+                    say(printed.toml.trim_end());
+                    ExitCode::SUCCESS
+                }
                 Err(text) => complain(&text),
             },
             Command::Demo { listen, admin, optimizers } => outcome(demo::blocking(listen, admin, optimizers)),
