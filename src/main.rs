@@ -8,6 +8,7 @@ use clap::Parser;
 mod admin;
 mod cli;
 mod demo;
+mod import;
 mod metrics;
 mod open_files;
 mod run;

@@ -6,17 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// For each crate of ours, the others of ours that it may depend on, tests aside.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("weir-balance", &[]),
     ("weir-snapshot", &["weir-balance"]),
     ("weir-config", &["weir-balance", "weir-snapshot"]),
+    ("weir-import", &[]),
     ("weir-consul", &[]),
     ("weir-discovery", &["weir-balance", "weir-snapshot", "weir-config", "weir-consul"]),
     ("weir-proxy", &["weir-balance", "weir-snapshot"]),
     ("weir-optimizer", &["weir-consul"]),
     ("weir-testkit", &[]),
     ("weir-bench", &["weir-balance", "weir-optimizer", "weir-testkit"]),
-    ("weir", &["weir-config", "weir-discovery", "weir-optimizer", "weir-proxy", "weir-snapshot"]),
+    ("weir", &["weir-config", "weir-discovery", "weir-import", "weir-optimizer", "weir-proxy", "weir-snapshot"]),
 ];
 
 fn metadata() -> serde_json::Value {

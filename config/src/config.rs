@@ -25,7 +25,7 @@ pub struct Config {
     pub register: Option<Register>,
     /// Where clients connect: at least one, no two that cannot both be bound.
     pub listeners: Vec<ListenerSettings>,
-    /// Which requests go where: at least one, no two of one host and path.
+    /// Which requests go where: at least one, no two of one host, path and listener.
     pub routes: Vec<Route>,
     /// Who answers: at least one, no two of one name; some may be used by no route.
     pub services: Vec<Service>,
@@ -93,7 +93,11 @@ pub struct Route {
     /// What the path begins with, byte for byte: starts with `/`, has no empty, `.` or `..` segments; percent-escapes as
     /// they were written.
     pub path: Box<str>,
-    /// The name of one of [`Config::services`].
+    /// Whether [`Route::path`] is the whole path, not what it begins with.
+    pub exact: bool,
+    /// The addresses of those of [`Config::listeners`] whose requests it is for; empty for all.
+    pub listeners: Box<[SocketAddr]>,
+    /// The name of one of [`Config::services`]; empty where the route answers by itself, [`RouteSettings::answer`].
     pub service: Box<str>,
     /// What happens to the requests.
     pub settings: RouteSettings,

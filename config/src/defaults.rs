@@ -41,6 +41,8 @@ pub const MAX_TARGET: Bytes = Bytes::from_kib(8);
 
 /// `route.path`: every path.
 pub const PATH: &str = "/";
+/// `route.match`: as nginx's `location` without a modifier.
+pub const EXACT: bool = false;
 /// `route.body.max`: nginx's `client_max_body_size`.
 pub const MAX_BODY: Bytes = Bytes::from_mib(1);
 /// `route.body.buffer`: whatever nginx would accept by default can be sent again. Less when `max` or `body_memory` is

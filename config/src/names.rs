@@ -343,6 +343,19 @@ pub(crate) fn route_path(text: &str) -> Result<Box<str>, Fault> {
     Ok(text.into())
 }
 
+/// What a route's path is replaced by: a path as requests have it, without a query.
+pub(crate) fn new_path(text: &str) -> Result<Box<str>, Fault> {
+    let rule = "a path begins with `/`";
+    if !text.starts_with('/') {
+        return Err(Fault::new(rule, "does not begin with `/`").help(format!("write `\"/{text}\"`")));
+    }
+    if text.contains(['?', '#']) {
+        return Err(Fault::new("only the path is replaced, never the query", "more than a path"));
+    }
+    visible_ascii(text, rule)?;
+    Ok(text.into())
+}
+
 /// Without empty, `.` and `..` segments.
 fn normal_path(text: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();

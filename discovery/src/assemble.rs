@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_balance::EndpointsError;
+use weir_balance::{EndpointsError, Policy};
 use weir_config::{Config, Endpoint, Service};
-use weir_snapshot::{Clock, Member, Pool, PoolParts, Route, RouteTable, Snapshot, Tier};
+use weir_snapshot::{
+    Clock, HealthRules, Member, Millis, Pool, PoolParts, Route, RouteTable, Snapshot, Tier, WhenAllEjected,
+};
 
 use crate::lives::Lasting;
 use crate::overrides::OfService;
@@ -63,20 +65,48 @@ pub fn assemble(
     let by_service: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (&**pool.service(), pool)).collect();
     let mut routes = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
-        let name = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
-        let Some(pool) = by_service.get(&*route.service) else {
-            return Err(AssembleError::NoService { route: name.into(), service: route.service.clone() });
+        let name = name(route);
+        let pool = match by_service.get(&*route.service) {
+            Some(pool) => Arc::clone(pool),
+            None if route.settings.answer.is_some() => nobody()?,
+            None => return Err(AssembleError::NoService { route: name.into(), service: route.service.clone() }),
         };
         routes.push(Arc::new(Route {
             budget: lives.budget(&name),
             name: name.into(),
             host: route.host.clone(),
             path: route.path.clone(),
-            pool: Arc::clone(pool),
+            exact: route.exact,
+            listeners: route.listeners.clone(),
+            pool,
             settings: route.settings.clone(),
         }));
     }
     Ok(Snapshot { revision: lives.next_revision(), routes: RouteTable::new(routes), pools })
+}
+
+/// What a route is called in metrics and logs: host and path, with `=` between them when it is for that path alone, and
+/// the listeners behind an `@` when it is not for all. No two routes are called alike.
+fn name(route: &weir_config::Route) -> String {
+    let exact = if route.exact { "=" } else { "" };
+    let listeners: Vec<String> = route.listeners.iter().map(ToString::to_string).collect();
+    let on = if listeners.is_empty() { String::new() } else { format!("@{}", listeners.join(",")) };
+    format!("{}{exact}{}{on}", route.host.as_deref().unwrap_or_default(), route.path)
+}
+
+/// The pool of a route that answers by itself: of no service, and without endpoints.
+fn nobody() -> Result<Arc<Pool>, AssembleError> {
+    let health = HealthRules { failures: 1, window: Millis::new(1), successes: 1, statuses: Vec::new(), probe: None };
+    let parts = PoolParts {
+        service: "".into(),
+        policy: Policy::RoundRobin,
+        members: Vec::new(),
+        health: Arc::new(health),
+        when_all_ejected: WhenAllEjected::Refuse,
+        turn: Arc::default(),
+    };
+    let pool = Pool::new(parts).map_err(|source| AssembleError::Endpoints { service: Box::default(), source })?;
+    Ok(Arc::new(pool))
 }
 
 /// The endpoints that a service has by its configuration alone.

@@ -13,6 +13,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use weir_snapshot::Lease;
 
 use crate::downstream::Downstream;
+use crate::edits::{Facts, change_answer};
 use crate::exchange::{After, Plan};
 use crate::forward::{Sending, answer_head, ends_with_connection, request_head};
 use crate::head::Framing;
@@ -206,7 +207,7 @@ impl Attempt<'_> {
         use Conversation::Ended;
         let Self { plan, lease, visited, .. } = *self;
         let (sending, upload) = self.upload();
-        let head = request_head(plan.head, &plan.client, plan.id, &lease.member().label, sending);
+        let head = request_head(&plan.known(&lease.member().label), plan.route, sending);
         let Connection { stream, wire } = connection;
         let mut up = HttpSession::new(stream);
         if (plan.head.is_head() || plan.head.upgrade) && tell(&mut up, &wire, plan.head.is_head()).await.is_err() {
@@ -259,7 +260,10 @@ impl Attempt<'_> {
                 }
                 Ended(stopped(&event))
             }
-            Verdict::Answer { head, status, busy } => {
+            Verdict::Answer { mut head, status, busy } => {
+                if let Some(edits) = &plan.route.settings.edits {
+                    change_answer(&edits.answer, &plan.known(&lease.member().label), &mut head);
+                }
                 let now = plan.core.clock.now();
                 match failure {
                     // Blamed above, if it is to be.
@@ -393,6 +397,11 @@ fn stopped(event: &Event) -> Tried {
 }
 
 impl Plan<'_> {
+    /// What variables are filled in from.
+    fn known<'a>(&'a self, endpoint: &'a str) -> Facts<'a> {
+        Facts { head: self.head, client: &self.client, id: self.id, endpoint }
+    }
+
     fn limits(&self) -> Limits {
         let timeouts = self.route.settings.timeouts;
         Limits {

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::BytesMut;
-use weir_snapshot::TrustedProxies;
+use weir_snapshot::{FieldEdits, TrustedProxies};
 
 use crate::head::{Head, Kind, list};
 
@@ -50,32 +50,58 @@ impl Client {
         Self { peer, address, peer_is_trusted: true }
     }
 
-    /// Appends the four forwarding fields to a request head that is being written.
-    pub(crate) fn describe(&self, head: &Head, out: &mut BytesMut) {
-        let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
-        let peer = self.peer.ip().to_canonical().to_string();
-        let earlier = |kind: Kind| if self.peer_is_trusted { joined(head, kind) } else { None };
+    /// The chain of `X-Forwarded-For`: what a trusted peer says, and the peer.
+    pub(crate) fn chain(&self, head: &Head) -> Vec<u8> {
+        let mut chain = Vec::new();
+        self.put_chain(head, &self.peer.ip().to_canonical().to_string(), &mut |bytes| chain.extend_from_slice(bytes));
+        chain
+    }
 
-        put(b"X-Forwarded-For: ");
-        if let Some(earlier) = earlier(Kind::ForwardedFor) {
+    fn put_chain(&self, head: &Head, peer: &str, put: &mut impl FnMut(&[u8])) {
+        if let Some(earlier) = self.earlier(head, Kind::ForwardedFor) {
             put(&earlier);
             put(b", ");
         }
         put(peer.as_bytes());
-        put(b"\r\nX-Forwarded-Proto: ");
-        match earlier(Kind::ForwardedProto) {
-            Some(earlier) => put(&earlier),
-            None => put(b"http"),
+    }
+
+    /// What the peer says, if it is trusted.
+    fn earlier(&self, head: &Head, kind: Kind) -> Option<Vec<u8>> {
+        if self.peer_is_trusted { joined(head, kind) } else { None }
+    }
+
+    /// Appends the four forwarding fields to a request head that is being written, but for those that the route sets or
+    /// takes out itself.
+    pub(crate) fn describe(&self, head: &Head, touched: Option<&FieldEdits>, out: &mut BytesMut) {
+        let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
+        let peer = self.peer.ip().to_canonical().to_string();
+        let passes = |name: &[u8]| touched.is_none_or(|edits| !edits.touches(name));
+        if passes(b"X-Forwarded-For") {
+            put(b"X-Forwarded-For: ");
+            self.put_chain(head, &peer, &mut put);
+            put(b"\r\n");
         }
-        put(b"\r\n");
-        let earlier_host = earlier(Kind::ForwardedHost);
-        if let Some(host) = earlier_host.as_deref().or(head.host().map(str::as_bytes)) {
+        if passes(b"X-Forwarded-Proto") {
+            put(b"X-Forwarded-Proto: ");
+            match self.earlier(head, Kind::ForwardedProto) {
+                Some(earlier) => put(&earlier),
+                None => put(b"http"),
+            }
+            put(b"\r\n");
+        }
+        let earlier_host = self.earlier(head, Kind::ForwardedHost);
+        if let Some(host) = earlier_host.as_deref().or(head.host().map(str::as_bytes))
+            && passes(b"X-Forwarded-Host")
+        {
             put(b"X-Forwarded-Host: ");
             put(host);
             put(b"\r\n");
         }
+        if !passes(b"Forwarded") {
+            return;
+        }
         put(b"Forwarded: ");
-        if let Some(earlier) = earlier(Kind::Forwarded) {
+        if let Some(earlier) = self.earlier(head, Kind::Forwarded) {
             put(&earlier);
             put(b", ");
         }

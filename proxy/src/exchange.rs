@@ -15,13 +15,14 @@ use std::time::Duration;
 use pingora_error::ErrorType;
 use pingora_http::ResponseHeader;
 use weir_balance::KeyHash;
-use weir_snapshot::{Lease, ListenerSettings, Moment, Route, Unserved, Waiting, Witness};
+use weir_snapshot::{FixedAnswer, Lease, ListenerSettings, Moment, Route, Unserved, Waiting, Witness};
 
 use crate::attempt::{Attempt, Tried};
 use crate::body::Held;
 use crate::client::Client;
 use crate::core::Core;
 use crate::downstream::Downstream;
+use crate::edits;
 use crate::head::{Fault, Framing, Head, normalised};
 use crate::key;
 use crate::record::Record;
@@ -135,10 +136,13 @@ impl Exchange<'_> {
             self.down.close_afterwards();
             return self.refuse(Refusal::BadRequest(Fault::EscapesRoot)).await;
         };
-        let Some(route) = snapshot.routes.find(self.head.host(), &path) else {
+        let Some(route) = snapshot.routes.find_on(self.listener.address, self.head.host(), &path) else {
             return self.refuse(Refusal::NoRoute).await;
         };
         self.record.route = Some(route.clone());
+        if let Some(answer) = &route.settings.answer {
+            return self.answer(answer, route, &client).await;
+        }
         route.budget.deposit(self.record.arrived);
         if matches!(self.head.framing, Framing::Length(length) if length > route.settings.max_body.get()) {
             return self.refuse(Refusal::BodyTooLarge).await;
@@ -324,11 +328,24 @@ impl Exchange<'_> {
         if self.down.is_answered() {
             return After::Close;
         }
+        self.answer_with(|exchange| exchange.write_refusal(refusal)).await
+    }
+
+    /// Answers as the route says; the connection stays usable if the request was read to its end.
+    async fn answer(&mut self, answer: &FixedAnswer, route: &Route, client: &Client) -> After {
+        self.record.status = answer.status;
+        let id = self.record.id.clone();
+        let facts = edits::Facts { head: self.head, client, id: &id, endpoint: "" };
+        self.answer_with(|exchange| exchange.write_answer(answer, route, &facts)).await
+    }
+
+    /// Writes an answer of our own and waits until the client has it.
+    async fn answer_with(&mut self, write: impl FnOnce(&mut Self) -> pingora_error::Result<()>) -> After {
         let whole = self.down.body_done();
         if !whole || self.core.is_draining() {
             self.down.close_afterwards();
         }
-        if self.write_refusal(refusal).is_err() {
+        if write(self).is_err() {
             return self.gone();
         }
         let deadline = self.timer.now().after(self.listener.write_timeout);
@@ -343,6 +360,35 @@ impl Exchange<'_> {
             true => After::Linger,
             false => After::Close,
         }
+    }
+
+    fn write_answer(
+        &mut self,
+        answer: &FixedAnswer,
+        route: &Route,
+        facts: &edits::Facts<'_>,
+    ) -> pingora_error::Result<()> {
+        let mut head = Box::new(ResponseHeader::build(answer.status, Some(6))?);
+        let body = answer.body.as_ref().map_or("", |(_, body)| body);
+        if let Some((kind, _)) = &answer.body {
+            head.insert_header(http::header::CONTENT_TYPE, &**kind)?;
+        }
+        // RFC 9110 §8.6: these two say nothing of a length.
+        if !matches!(answer.status, 204 | 304) {
+            head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
+        }
+        if let Some(location) = &answer.location {
+            head.insert_header(http::header::LOCATION, facts.fill(location))?;
+        }
+        head.insert_header("X-Request-Id", facts.id)?;
+        if let Some(edits) = &route.settings.edits {
+            edits::change_answer(&edits.answer, facts, &mut head);
+        }
+        self.down.write_head(head)?;
+        if !self.head.is_head() {
+            self.down.write_body(body.as_bytes())?;
+        }
+        self.down.finish_answer()
     }
 
     fn write_refusal(&mut self, refusal: Refusal) -> pingora_error::Result<()> {

@@ -2,8 +2,9 @@
 
 use bytes::BytesMut;
 use pingora_http::ResponseHeader;
+use weir_snapshot::Route;
 
-use crate::client::Client;
+use crate::edits::{Facts, new_target, put_fields};
 use crate::head::{Framing, Head, Kind, list};
 
 /// How the request body reaches the endpoint.
@@ -28,22 +29,35 @@ impl Sending {
     }
 }
 
-/// Writes the head of the request as the endpoint gets it: one hop's fields out, the client described, framed by us.
-pub(crate) fn request_head(head: &Head, client: &Client, id: &str, endpoint: &str, sending: Sending) -> BytesMut {
+/// Writes the head of the request as the endpoint gets it: one hop's fields out, the client described, framed by us, and
+/// changed as the route says.
+pub(crate) fn request_head(facts: &Facts<'_>, route: &Route, sending: Sending) -> BytesMut {
+    let Facts { head, client, id, endpoint } = *facts;
+    let edits = route.settings.edits.as_deref();
+    let touched = edits.map(|edits| &edits.request);
+    let touches = |name: &[u8]| touched.is_some_and(|edits| edits.touches(name));
     let mut out = BytesMut::with_capacity(head.target().len() + 1024);
     out.extend_from_slice(head.method());
     out.extend_from_slice(b" ");
-    if !head.target().starts_with(b"/") && head.target() != b"*" {
-        out.extend_from_slice(b"/");
+    if let Some(target) = edits.and_then(|edits| new_target(edits, route, head)) {
+        out.extend_from_slice(&target);
+    } else {
+        if !head.target().starts_with(b"/") && head.target() != b"*" {
+            out.extend_from_slice(b"/");
+        }
+        out.extend_from_slice(head.target());
     }
-    out.extend_from_slice(head.target());
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    // An HTTP/1.0 client may send none, and the endpoint must get one.
-    out.extend_from_slice(head.host().unwrap_or(endpoint).as_bytes());
+    let host = edits.and_then(|edits| edits.host.as_ref()).map(|host| facts.fill(host)).filter(|host| !host.is_empty());
+    match &host {
+        Some(host) => out.extend_from_slice(host),
+        // An HTTP/1.0 client may send none, and the endpoint must get one.
+        None => out.extend_from_slice(head.host().unwrap_or(endpoint).as_bytes()),
+    }
     out.extend_from_slice(b"\r\n");
     for (field, name, value) in head.fields() {
         let passes = match field.kind {
-            Kind::Other => !head.is_nominated(name),
+            Kind::Other => !head.is_nominated(name) && !touches(name),
             Kind::Upgrade => head.upgrade,
             _ => false,
         };
@@ -57,10 +71,15 @@ pub(crate) fn request_head(head: &Head, client: &Client, id: &str, endpoint: &st
     if head.upgrade {
         out.extend_from_slice(b"Connection: upgrade\r\n");
     }
-    client.describe(head, &mut out);
-    out.extend_from_slice(b"X-Request-Id: ");
-    out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    client.describe(head, touched, &mut out);
+    if !touches(b"X-Request-Id") {
+        out.extend_from_slice(b"X-Request-Id: ");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if let Some(edits) = touched {
+        put_fields(edits, facts, &mut out);
+    }
     match sending {
         Sending::Nothing => {}
         Sending::Length(length) => out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes()),

@@ -11,6 +11,7 @@ mod client;
 mod connection;
 mod core;
 mod downstream;
+mod edits;
 mod exchange;
 mod explain;
 mod forward;

@@ -60,12 +60,16 @@ fn table(hosts: usize, paths: usize) -> RouteTable {
         },
         key: KeySource::Path,
         queueing: Queueing::default(),
+        edits: None,
+        answer: None,
     };
     let route = |host: Option<String>, path: usize| {
         Arc::new(Route {
             name: "route".into(),
             host: host.map(Into::into),
             path: format!("/service/{path}/").into(),
+            exact: false,
+            listeners: Box::default(),
             pool: Arc::clone(&pool),
             settings: settings.clone(),
             budget: Arc::new(Budget::new()),

@@ -2,6 +2,7 @@
 
 mod budget;
 mod clock;
+mod edits;
 mod failure;
 mod lease;
 mod live;
@@ -13,12 +14,14 @@ mod route;
 mod settings;
 mod speed;
 mod sync;
+mod template;
 mod units;
 mod verdict;
 mod waiting;
 
 pub use budget::Budget;
 pub use clock::Clock;
+pub use edits::{Edits, FieldEdits, FixedAnswer};
 pub use failure::{Failure, Witness};
 pub use lease::{Lease, LeaseKind};
 pub use live::{Condition, Live};
@@ -31,6 +34,7 @@ pub use settings::{
     BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, Queueing, RetryRules, RouteSettings,
     Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
+pub use template::{Part, Template, TemplateError, VARIABLES, Variable};
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};
 pub use waiting::Waiting;

@@ -5,11 +5,13 @@
 //!
 //! Hosts: exact before `*.example.org` (longest first; any depth below, not the name itself) before routes for any host.
 //! Compared as lower-case ASCII, without the port and without a trailing dot. Paths: the longest prefix in bytes wins,
-//! as nginx's `location /prefix`: `/img` takes `/img/a` and `/images`; write `/img/` for the folder alone.
+//! as nginx's `location /prefix`: `/img` takes `/img/a` and `/images`; write `/img/` for the folder alone. A route for
+//! exactly one path comes before all prefixes of its host.
 //! Unlike nginx, where the host alone chooses the server block, a host whose paths do not match leaves the request to
 //! the less specific hosts: a route for one path of one host does not hide the routes for any host.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::{Budget, Pool, RouteSettings};
@@ -23,6 +25,10 @@ pub struct Route {
     pub host: Option<Box<str>>,
     /// Path prefix, starts with `/`.
     pub path: Box<str>,
+    /// Whether [`Route::path`] is the whole path.
+    pub exact: bool,
+    /// The listeners, by their address as configured, whose requests it is for; empty for all.
+    pub listeners: Box<[SocketAddr]>,
     /// Where its requests go.
     pub pool: Arc<Pool>,
     /// What is done with them.
@@ -35,28 +41,24 @@ pub struct Route {
 #[derive(Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
-    exact: HashMap<Box<[u8]>, Paths>,
-    /// By what follows the `*.`.
-    wildcards: HashMap<Box<[u8]>, Paths>,
-    any: Paths,
+    /// Of the routes for all listeners.
+    hosts: Hosts,
+    /// For each listener that a route names: its routes and those for all.
+    by_listener: HashMap<SocketAddr, Hosts>,
 }
 
 impl RouteTable {
     /// A table of these routes; of two with one host and one path the first counts.
     pub fn new(routes: Vec<Arc<Route>>) -> Self {
-        let mut exact: HashMap<Box<[u8]>, Vec<Arc<Route>>> = HashMap::new();
-        let mut wildcards = exact.clone();
-        let mut any = Vec::new();
-        for route in &routes {
-            let list = match route.host.as_deref().map(|host| (host, host.strip_prefix("*."))) {
-                None => &mut any,
-                Some((_, Some(suffix))) => wildcards.entry(owned(suffix)).or_default(),
-                Some((host, None)) => exact.entry(owned(host)).or_default(),
-            };
-            list.push(Arc::clone(route));
-        }
-        let by_path = |lists: HashMap<_, _>| lists.into_iter().map(|(host, list)| (host, Paths::new(list))).collect();
-        Self { routes, exact: by_path(exact), wildcards: by_path(wildcards), any: Paths::new(any) }
+        let named = routes.iter().flat_map(|route| &route.listeners).copied();
+        let of = |address: &SocketAddr| {
+            // Those that name it come first, and so before a route for all with the same host and path.
+            let own = routes.iter().filter(|route| route.listeners.contains(address));
+            Hosts::new(own.chain(routes.iter().filter(|route| route.listeners.is_empty())))
+        };
+        let by_listener = named.map(|address| (address, of(&address))).collect();
+        let hosts = Hosts::new(routes.iter().filter(|route| route.listeners.is_empty()));
+        Self { hosts, by_listener, routes }
     }
 
     /// All routes, in the order given.
@@ -65,8 +67,48 @@ impl RouteTable {
     }
 
     /// The route for this host (as in the `Host` field, port and all; `None` when there is none) and this normalised
-    /// path. A host longer than DNS allows, 255 bytes, is only found by routes for any host.
+    /// path, among those for all listeners. A host longer than DNS allows, 255 bytes, is only found by routes for any
+    /// host.
     pub fn find(&self, host: Option<&str>, path: &[u8]) -> Option<&Arc<Route>> {
+        self.hosts.find(host, path)
+    }
+
+    /// As [`RouteTable::find`], among the routes of the listener that is configured with this address as well.
+    pub fn find_on(&self, listener: SocketAddr, host: Option<&str>, path: &[u8]) -> Option<&Arc<Route>> {
+        if self.by_listener.is_empty() {
+            return self.hosts.find(host, path);
+        }
+        self.by_listener.get(&listener).unwrap_or(&self.hosts).find(host, path)
+    }
+}
+
+/// The routes of one listener.
+#[derive(Debug, Default)]
+struct Hosts {
+    exact: HashMap<Box<[u8]>, Paths>,
+    /// By what follows the `*.`.
+    wildcards: HashMap<Box<[u8]>, Paths>,
+    any: Paths,
+}
+
+impl Hosts {
+    fn new<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Self {
+        let mut exact: HashMap<Box<[u8]>, Vec<Arc<Route>>> = HashMap::new();
+        let mut wildcards = exact.clone();
+        let mut any = Vec::new();
+        for route in routes {
+            let list = match route.host.as_deref().map(|host| (host, host.strip_prefix("*."))) {
+                None => &mut any,
+                Some((_, Some(suffix))) => wildcards.entry(owned(suffix)).or_default(),
+                Some((host, None)) => exact.entry(owned(host)).or_default(),
+            };
+            list.push(Arc::clone(route));
+        }
+        let by_path = |lists: HashMap<_, _>| lists.into_iter().map(|(host, list)| (host, Paths::new(list))).collect();
+        Self { exact: by_path(exact), wildcards: by_path(wildcards), any: Paths::new(any) }
+    }
+
+    fn find(&self, host: Option<&str>, path: &[u8]) -> Option<&Arc<Route>> {
         if !self.exact.is_empty() || !self.wildcards.is_empty() {
             let mut buffer = [0; LONGEST_HOST];
             if let Some(route) =
@@ -115,12 +157,16 @@ fn owned(host: &str) -> Box<[u8]> {
     bare(host).to_ascii_lowercase().into()
 }
 
-/// The routes of one host, ascending by path, each knowing the longest other path that is a prefix of its own.
+/// The routes of one host.
 ///
-/// The longest prefix of a path P sorts at or before P, and everything between the two starts with it: so it is the last
-/// entry not after P, or on that entry's chain of prefixes.
+/// Prefixes ascend by path, each knowing the longest other one that is a prefix of its own. The longest prefix of a path P
+/// sorts at or before P, and everything between the two starts with it: so it is the last entry not after P, or on that
+/// entry's chain of prefixes.
 #[derive(Debug, Default)]
-struct Paths(Vec<Entry>);
+struct Paths {
+    exact: HashMap<Box<[u8]>, Arc<Route>>,
+    prefixes: Vec<Entry>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -131,7 +177,12 @@ struct Entry {
 }
 
 impl Paths {
-    fn new(mut routes: Vec<Arc<Route>>) -> Self {
+    fn new(routes: Vec<Arc<Route>>) -> Self {
+        let (whole, mut routes): (Vec<_>, Vec<_>) = routes.into_iter().partition(|route| route.exact);
+        let mut exact = HashMap::new();
+        for route in whole {
+            exact.entry(route.path.as_bytes().into()).or_insert(route);
+        }
         // Both stable: the first of two equal paths stays.
         routes.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
         routes.dedup_by(|later, first| later.path == first.path);
@@ -142,12 +193,18 @@ impl Paths {
             let shorter = Self::chain(&entries, previous, &path);
             entries.push(Entry { path, route, shorter });
         }
-        Self(entries)
+        Self { exact, prefixes: entries }
     }
 
     fn find(&self, path: &[u8]) -> Option<&Arc<Route>> {
-        let after = self.0.partition_point(|entry| *entry.path <= *path);
-        Self::chain(&self.0, after.checked_sub(1), path).map(|at| &self.0[at].route)
+        if !self.exact.is_empty()
+            && let Some(route) = self.exact.get(path)
+        {
+            return Some(route);
+        }
+        let entries = &self.prefixes;
+        let after = entries.partition_point(|entry| *entry.path <= *path);
+        Self::chain(entries, after.checked_sub(1), path).and_then(|at| entries.get(at)).map(|entry| &entry.route)
     }
 
     /// The first on the chain from `at` that is a prefix of `path`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{Bytes, Millis};
+use crate::{Bytes, Edits, FixedAnswer, Millis};
 
 /// Where clients connect, and what is demanded of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,10 @@ pub struct RouteSettings {
     pub key: KeySource,
     /// What the queue of the service, if it has one, is told about the exchanges.
     pub queueing: Queueing,
+    /// What is changed in the messages, if anything.
+    pub edits: Option<Arc<Edits>>,
+    /// What is answered in place of the service.
+    pub answer: Option<Arc<FixedAnswer>>,
 }
 
 /// What the queue of a service is told about the exchanges of a route.

@@ -28,7 +28,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(crate) use out::say;
 
-use crate::{demo, run};
+use crate::{demo, import, run};
 use address::Address;
 use client::{Client, Failure, explained};
 use out::{Exit, complain};
@@ -61,6 +61,13 @@ enum Command {
     /// Each problem comes with its place and with what to write instead, on standard error. Exit 0 when nothing is wrong,
     /// else 1.
     Check(Check),
+    /// Print FILE, an nginx.conf, as a configuration of weir
+    ///
+    /// What could not be taken over is said on standard error.
+    Import {
+        /// Configuration of nginx, or a part of one
+        file: PathBuf,
+    },
     /// Run optimizers and a proxy in front of them, all in this process
     Demo {
         /// Where clients connect
@@ -229,6 +236,16 @@ impl Cli {
             Command::Run { file } => match check::load(&file) {
                 Ok(config) => outcome(run::blocking(config)),
                 Err(refused) => complain(&refused.to_string()),
+            },
+            Command::Import { file } => match import::import(&file) {
+                Ok(printed) => {
+                    if !printed.notes.is_empty() {
+                        complain(&printed.notes);
+                    }
+                    say(printed.toml.trim_end());
+                    Exit::Done
+                }
+                Err(text) => complain(&text),
             },
             Command::Demo { listen, admin, optimizers } => outcome(demo::blocking(listen, admin, optimizers)),
             Command::Status(args) => {

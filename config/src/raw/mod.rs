@@ -205,7 +205,7 @@ impl<'a> Section<'a> {
 }
 
 /// What stands where something else was expected, for the label under the caret.
-fn found(value: &DeValue<'_>) -> &'static str {
+pub(crate) fn found(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "this is text",
         DeValue::Integer(_) => "this is a whole number",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::listener::ListenerRead;
-use super::route::RouteRead;
+use super::route::{Matches, RouteRead};
 use super::server::AdminRead;
 use super::service::ServiceRead;
 use crate::raw::line_of;
@@ -87,19 +87,30 @@ pub(super) fn names(services: &[ServiceRead], text: &str, sink: &mut Sink) {
     }
 }
 
-/// No two routes of one host and path.
+/// No two routes of one host, path and listener.
 pub(super) fn routes(routes: &[RouteRead], text: &str, sink: &mut Sink) {
-    let mut first: HashMap<_, usize> = HashMap::new();
+    let mut first: HashMap<(&Matches, Option<SocketAddr>), usize> = HashMap::new();
+    let mut bare: Vec<(Matches, &RouteRead, &Matches)> = Vec::new();
     for route in routes {
         let Some(matches) = &route.matches else { continue };
-        if let Some(at) = first.get(matches) {
-            let (host, path) = matches;
+        bare.push((Matches { listeners: Box::default(), ..matches.clone() }, route, matches));
+    }
+    for (bare, route, matches) in &bare {
+        let listeners: Vec<Option<SocketAddr>> = match &*matches.listeners {
+            [] => vec![None],
+            some => some.iter().copied().map(Some).collect(),
+        };
+        for listener in listeners {
+            let Some(at) = first.insert((bare, listener), route.span.start) else { continue };
+            let Matches { host, path, exact, .. } = bare;
             let whose = host.as_deref().map_or_else(|| "any host".to_owned(), |host| format!("host `{host}`"));
-            let fault = Fault::new(format!("two routes have {whose} and path `{path}`"), "would never be used");
-            let help = format!("line {} has the first; write another `path` or `host`", line_of(text, *at));
+            let exact = if *exact { "exact path" } else { "path" };
+            let message = format!("two routes have {whose} and {exact} `{path}`");
+            let fault = Fault::new(message, "would never be used");
+            let help = format!("line {} has the first; write another `path` or `host`", line_of(text, at));
             sink.wrong(route.span.clone(), fault.help(help));
-        } else {
-            first.insert(matches, route.span.start);
+            first.insert((bare, listener), at);
+            break;
         }
     }
 }

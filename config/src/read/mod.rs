@@ -1,6 +1,7 @@
 //! TOML tables to settings, one file per table of the text.
 
 mod check;
+mod edits;
 mod endpoints;
 mod health;
 mod listener;
@@ -33,6 +34,9 @@ pub(crate) static SPECS: &[&Spec] = &[
     &route::BODY,
     &route::TIMEOUT,
     &route::RETRY,
+    &edits::HEADERS,
+    &edits::ANSWER_HEADERS,
+    &edits::ANSWER,
     &service::SERVICE,
     &endpoints::ENDPOINT,
     &source::CONSUL,
@@ -152,7 +156,7 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
     let listeners = listener::read_all(&file.tables(&LISTENERS, sink), sink);
     let services = service::read_all(&file.tables(&SERVICES, sink), text, sink);
     let memory = server.as_ref().ok().map(|server| server.body_memory);
-    let routes = route::read_all(&file.tables(&ROUTES, sink), &services, memory, sink);
+    let routes = route::read_all(&file.tables(&ROUTES, sink), (&services, &listeners), memory, sink);
     for (tables, example) in
         [(&LISTENERS, "address = \"0.0.0.0:8080\""), (&ROUTES, "service = \"…\""), (&SERVICES, "name = \"…\"")]
     {

@@ -1,19 +1,22 @@
-//! `[[route]]` with its `body`, `timeout` and `retry`.
+//! `[[route]]` with its `body`, `timeout` and `retry`; what it changes in messages and answers by itself is in `edits`.
 
 mod print;
 
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use weir_snapshot::{BudgetRules, Bytes, KeySource, Millis, Queueing, RetryRules, RouteSettings, Timeouts};
 
+use super::edits;
 use super::health::each_of;
+use super::listener::ListenerRead;
 use super::queue::QUEUE;
 use super::service::ServiceRead;
 use super::{ONE_DAY, SHORTEST};
 use crate::near::{any_of, nearest};
 use crate::raw::{
     Duration, Flag, Key, Kind, List, Optional, Otherwise, OtherwiseAll, Required, Section, Size, Spec, Statuses,
-    Tables, Text, Value, Whole,
+    Tables, Text, Value, Whole, Word,
 };
 use crate::sink::{Fault, Reported, Sink};
 use crate::text::parse_percent;
@@ -23,10 +26,24 @@ pub(super) use print::print;
 
 pub(crate) static ROUTE: Spec = Spec {
     header: "[[route]]",
-    keys: &[&HOST, &PATH, &SERVICE, &BODY_TABLE, &TIMEOUT_TABLE, &RETRY_TABLE, &PRIORITY],
+    keys: &[
+        &HOST,
+        &PATH,
+        &MATCH,
+        &LISTENERS,
+        &SERVICE,
+        &edits::ANSWER_TABLE,
+        &BODY_TABLE,
+        &TIMEOUT_TABLE,
+        &RETRY_TABLE,
+        &PRIORITY,
+        &edits::REPLACE,
+        &edits::HEADERS_TABLE,
+        &edits::ANSWER_HEADERS_TABLE,
+    ],
     later: &[],
     example: "[[route]]",
-    about: "Which requests go to which service. The most specific host wins, then the longest path.",
+    about: "Which requests go to which service. The most specific host wins, then the exact path, then the longest one.",
 };
 pub(crate) static BODY: Spec = Spec {
     header: "[route.body]",
@@ -61,6 +78,24 @@ static PATH: Key<Text<Box<str>>, Optional> = Key {
     kind: Text { shape: "path", parse: names::route_path, show: ToString::to_string },
     absent: Optional(|| format!("`\"{}\"`", defaults::PATH)),
     meaning: "What the path of a request begins with, byte for byte.",
+};
+static MATCH: Key<Word<bool>, Otherwise<bool>> = Key {
+    name: "match",
+    kind: Word { words: &[("prefix", false), ("exact", true)], later: &["regex"] },
+    absent: Otherwise(defaults::EXACT),
+    meaning: "Whether `path` is what the path of a request begins with, or all of it.",
+};
+static LISTENERS: Key<List<Text<SocketAddr>>, Optional> = Key {
+    name: "listeners",
+    kind: List {
+        each: Text {
+            shape: "address of a `[[listener]]`",
+            parse: names::listener_address,
+            show: SocketAddr::to_string,
+        },
+    },
+    absent: Optional(|| "all listeners".to_owned()),
+    meaning: "The listeners whose requests it is for, by their `address`.",
 };
 static SERVICE: Key<Text<Box<str>>, Required> = Key {
     name: "service",
@@ -226,11 +261,21 @@ impl Kind for RetryOn {
     }
 }
 
+/// The requests that a route is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Matches {
+    pub(super) host: Option<Box<str>>,
+    pub(super) path: Box<str>,
+    pub(super) exact: bool,
+    /// Ascending; empty for all.
+    pub(super) listeners: Box<[SocketAddr]>,
+}
+
 /// A route as far as it could be read.
 pub(super) struct RouteRead {
     pub(super) settings: Result<Route, Reported>,
-    /// Host and path, when both are legal.
-    pub(super) matches: Option<(Option<Box<str>>, Box<str>)>,
+    /// What it matches, when all of it is legal.
+    pub(super) matches: Option<Matches>,
     /// Where a twin of it is reported: the path, or the header when no path is written.
     pub(super) span: Range<usize>,
 }
@@ -238,29 +283,89 @@ pub(super) struct RouteRead {
 /// `memory` is what all held bodies may take, unless that could not be read.
 pub(super) fn read_all(
     sections: &[Section<'_>],
-    services: &[ServiceRead],
+    (services, listeners): (&[ServiceRead], &[ListenerRead]),
     memory: Option<Bytes>,
     sink: &mut Sink,
 ) -> Vec<RouteRead> {
-    sections.iter().map(|section| read(section, services, memory, sink)).collect()
+    sections.iter().map(|section| read(section, services, listeners, memory, sink)).collect()
 }
 
-fn read(section: &Section<'_>, services: &[ServiceRead], memory: Option<Bytes>, sink: &mut Sink) -> RouteRead {
+fn read(
+    section: &Section<'_>,
+    services: &[ServiceRead],
+    listeners: &[ListenerRead],
+    memory: Option<Bytes>,
+    sink: &mut Sink,
+) -> RouteRead {
     let host = section.take(&HOST, sink);
     let path = section.take(&PATH, sink).map(|path| path.unwrap_or_else(|| defaults::PATH.into()));
-    let matches = host.clone().ok().zip(path.clone().ok());
-    let service = read_service(section, services, sink);
+    let exact = section.take(&MATCH, sink);
+    let listeners = read_listeners(section, listeners, sink);
+    let matches =
+        || Ok(Matches { host: host.clone()?, path: path.clone()?, exact: exact?, listeners: listeners.clone()? });
+    let matches: Result<Matches, Reported> = matches();
+    let answer = edits::read_answer(section, sink);
+    let service = if section.has(edits::ANSWER_TABLE.name) {
+        refuse_beside_answer(section, sink);
+        Ok(("".into(), KeySource::Path, Queueing::default()))
+    } else {
+        read_service(section, services, sink)
+    };
     let priority = section.take(&PRIORITY, sink);
     let body = section.table(&BODY_TABLE, sink).and_then(|section| read_body(&section, memory, sink));
     let timeouts = section.table(&TIMEOUT_TABLE, sink).and_then(|section| read_timeouts(&section, sink));
     let retry = section.table(&RETRY_TABLE, sink).and_then(|section| read_retry(&section, sink));
+    let edits = edits::read(section, sink);
+    let span = section.span(PATH.name);
     let settings = || {
         let ((max_body, buffer_body), (service, key, queueing)) = (body?, service?);
         let queueing = Queueing { priority: priority?, ..queueing };
-        let settings = RouteSettings { max_body, buffer_body, timeouts: timeouts?, retry: retry?, key, queueing };
-        Ok(Route { host: host?, path: path?, service, settings })
+        let (edits, answer) = (edits?, answer?);
+        let settings =
+            RouteSettings { max_body, buffer_body, timeouts: timeouts?, retry: retry?, key, queueing, edits, answer };
+        let Matches { host, path, exact, listeners } = matches.clone()?;
+        Ok(Route { host, path, exact, listeners, service, settings })
     };
-    RouteRead { settings: settings(), matches, span: section.span(PATH.name) }
+    RouteRead { settings: settings(), matches: matches.ok(), span }
+}
+
+/// The addresses of listeners, ascending; each is one of those there are.
+fn read_listeners(
+    section: &Section<'_>,
+    listeners: &[ListenerRead],
+    sink: &mut Sink,
+) -> Result<Box<[SocketAddr]>, Reported> {
+    let Some(mut named) = section.take(&LISTENERS, sink)? else { return Ok(Box::default()) };
+    let span = section.span(LISTENERS.name);
+    if named.is_empty() {
+        let fault = Fault::new("a route is for at least one listener", "none");
+        return Err(sink.wrong(span, fault.help("leave `listeners` out for all")));
+    }
+    // A listener whose address could not be read may be the one that is meant.
+    if listeners.iter().any(|listener| listener.address.is_none()) {
+        return Err(Reported);
+    }
+    let known: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.address).collect();
+    if let Some(stranger) = named.iter().find(|address| !known.contains(address)) {
+        let fault = Fault::new(format!("there is no listener `{stranger}`"), "no `[[listener]]` has this address");
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        return Err(sink.missing(span, fault.help(format!("write {}", any_of(&known)))));
+    }
+    named.sort_unstable();
+    named.dedup();
+    Ok(named.into())
+}
+
+/// Keys about requests that an endpoint gets; a route that answers by itself has none.
+fn refuse_beside_answer(section: &Section<'_>, sink: &mut Sink) {
+    let idle = [SERVICE.name, BODY_TABLE.name, TIMEOUT_TABLE.name, RETRY_TABLE.name, PRIORITY.name];
+    for name in idle.into_iter().chain([edits::REPLACE.name, edits::HEADERS_TABLE.name]) {
+        if section.has(name) {
+            let fault = Fault::new("a route with `answer` asks no endpoint", "would be ignored");
+            sink.wrong(section.key_span(name), fault.help(format!("leave `{name}` out, or `answer`")));
+        }
+    }
 }
 
 /// The name of the service, what its policy hashes, and what its queue is told.

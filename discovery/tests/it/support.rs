@@ -177,8 +177,12 @@ pub(crate) fn route(host: Option<&str>, path: &str, service: &str) -> weir_confi
         },
         key: KeySource::Path,
         queueing: Queueing::default(),
+        edits: None,
+        answer: None,
     };
-    weir_config::Route { host: host.map(Into::into), path: path.into(), service: service.into(), settings }
+    let host = host.map(Into::into);
+    let listeners = Box::default();
+    weir_config::Route { host, path: path.into(), exact: false, listeners, service: service.into(), settings }
 }
 
 pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) -> Config {

@@ -88,11 +88,15 @@ pub(crate) fn route(host: Option<&str>, path: &str) -> Arc<Route> {
         },
         key: KeySource::Path,
         queueing: Queueing::default(),
+        edits: None,
+        answer: None,
     };
     Arc::new(Route {
         name: format!("{}{path}", host.unwrap_or_default()).into(),
         host: host.map(Into::into),
         path: path.into(),
+        exact: false,
+        listeners: Box::default(),
         pool: pool(1, rules()),
         settings,
         budget: Arc::new(Budget::new()),

@@ -3,22 +3,30 @@
 use weir_snapshot::{BudgetRules, Bytes, Queueing, RetryRules, RouteSettings, Timeouts};
 
 use super::{
-    BODY, BUDGET, BUDGET_FLOOR, BUFFER, CONNECT, Class, HOST, IDLE, MAX, NON_IDEMPOTENT, ON, PATH, PRIORITY, READ,
-    RETRY, ROUTE, SERVICE, TIMEOUT, TOTAL, TRIES, WRITE,
+    BODY, BUDGET, BUDGET_FLOOR, BUFFER, CONNECT, Class, HOST, IDLE, LISTENERS, MATCH, MAX, NON_IDEMPOTENT, ON, PATH,
+    PRIORITY, READ, RETRY, ROUTE, SERVICE, TIMEOUT, TOTAL, TRIES, WRITE,
 };
 use crate::raw::Page;
+use crate::read::edits;
 use crate::read::health::ranges_of;
 use crate::{Route, Service, defaults};
 
 /// `memory` is what all held bodies may take; `services` are all there are.
 pub(in crate::read) fn print(route: &Route, services: &[Service], memory: Bytes, page: &mut Page) {
-    let Route { host, path, service, settings } = route;
+    let Route { host, path, exact, listeners, service, settings } = route;
     // What is hashed and what work is predicted from is the service's to say.
-    let RouteSettings { max_body, buffer_body, timeouts, retry, key: _, queueing } = settings;
+    let RouteSettings { max_body, buffer_body, timeouts, retry, key: _, queueing, edits, answer } = settings;
     let Queueing { work: _, priority, adaptive: _ } = queueing;
     page.table(ROUTE.header);
     page.key(&HOST, host);
     page.settled(&PATH, path, &defaults::PATH.into());
+    page.key(&MATCH, exact);
+    page.key(&LISTENERS, &(!listeners.is_empty()).then(|| listeners.to_vec()));
+    edits::print_path(edits.as_deref(), page);
+    if let Some(answer) = answer {
+        edits::print_answer(answer, page);
+        return;
+    }
     page.key(&SERVICE, service);
     if services.iter().any(|it| it.name == *service && it.queue.is_some()) {
         page.key(&PRIORITY, priority);
@@ -28,6 +36,7 @@ pub(in crate::read) fn print(route: &Route, services: &[Service], memory: Bytes,
     page.settled(&BUFFER, buffer_body, &defaults::BUFFER_BODY.min(*max_body).min(memory));
     print_timeouts(timeouts, page);
     print_retry(retry, page);
+    edits::print(edits.as_deref(), page);
 }
 
 fn print_timeouts(timeouts: &Timeouts, page: &mut Page) {
