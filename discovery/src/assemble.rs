@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use weir_balance::EndpointsError;
 use weir_config::{Config, Endpoint, Service};
-use weir_snapshot::{Clock, Member, Pool, PoolParts, Route, RouteTable, Snapshot, Tier};
+use weir_snapshot::{Clock, Member, Pool, PoolParts, Route, RouteTable, SlowStart, Snapshot, Tier};
 
 use crate::lives::Lasting;
 use crate::{Found, Lives};
@@ -110,6 +110,7 @@ fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, clock: Clock
         health: Arc::new(service.health.clone()),
         when_all_ejected: service.when_all_ejected,
         turn: Arc::clone(&lives.turn),
+        slow_start: service.slow_start.map(|span| SlowStart { span, starts: Arc::clone(&lives.starts) }),
     };
     let built = match service.queue {
         Some(rules) => Pool::queued(parts, lives.permits(rules, clock)),

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
 use weir_config::Service;
-use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules};
+use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules, Starts};
 
 use crate::Found;
 
@@ -30,12 +30,13 @@ pub struct Lives {
 }
 
 /// What is kept of one service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ServiceLives {
     /// Pools built so far.
     builds: u64,
     endpoints: HashMap<SocketAddr, Known>,
     pub(crate) turn: Arc<AtomicU64>,
+    pub(crate) starts: Arc<Starts>,
     last: Option<Built>,
     /// Of its queue, with their rules.
     permits: Option<(QueueRules, Arc<Permits>)>,
@@ -82,9 +83,9 @@ impl Lives {
         let Self { services, generation, .. } = self;
         // Not `entry`: that would copy the name each time.
         if !services.contains_key(name) {
-            services.insert(name.into(), ServiceLives::default());
+            services.insert(name.into(), ServiceLives::new());
         }
-        (services.entry(name.into()).or_default(), generation)
+        (services.entry(name.into()).or_insert_with(ServiceLives::new), generation)
     }
 
     pub(crate) fn budget(&mut self, route: &str) -> Arc<Budget> {
@@ -106,6 +107,17 @@ impl Lives {
 }
 
 impl ServiceLives {
+    fn new() -> Self {
+        Self {
+            builds: 0,
+            endpoints: HashMap::new(),
+            turn: Arc::default(),
+            starts: Arc::new(Starts::new()),
+            last: None,
+            permits: None,
+        }
+    }
+
     /// The pool of the last assembly, if it is what would be built again.
     pub(crate) fn unchanged(&self, service: &Service, found: &Arc<[Found]>) -> Option<Arc<Pool>> {
         let last = self.last.as_ref()?;
@@ -148,12 +160,15 @@ impl ServiceLives {
         let held = self.endpoints.get(&address).and_then(|known| known.live.upgrade());
         let live = held.unwrap_or_else(|| {
             self.endpoints.remove(&address);
-            Arc::new(match &rules.probe {
+            let live = match &rules.probe {
                 Some(probe) if builds > 1 => {
                     Live::unproven(rules, now.after(probe.timeout.duration() + GRACE.duration()))
                 }
                 _ => Live::new(rules),
-            })
+            }
+            .of_service(&self.starts);
+            live.begins(now);
+            Arc::new(live)
         });
         let known = self.endpoints.entry(address).or_insert_with(|| {
             let label = address.to_string().into();
@@ -162,6 +177,7 @@ impl ServiceLives {
         // Not in the pool before this one: it was away.
         if known.build + 1 < build {
             known.generation = next_generation();
+            live.begins(now);
         }
         known.build = build;
         Lasting { label: Arc::clone(&known.label), generation: known.generation, live }

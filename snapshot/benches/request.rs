@@ -40,6 +40,7 @@ fn parts(policy: Policy, count: u16) -> PoolParts {
         health: Arc::new(health.clone()),
         when_all_ejected: WhenAllEjected::TryAll,
         turn: Arc::new(AtomicU64::new(0)),
+        slow_start: None,
     }
 }
 
@@ -114,7 +115,8 @@ fn queued(count: u16) -> Arc<Pool> {
         slack: millis(200),
         small: millis(100),
     };
-    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
+    let rules =
+        QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), target: None, order };
     let permits = Arc::new(Permits::new(rules, Clock::start()));
     let parts = parts(Policy::LeastConnections, count);
     Pool::queued(parts, permits).map_or_else(|error| unreachable!("{error}"), Arc::new)

@@ -9,6 +9,7 @@ mod pool;
 mod publish;
 mod route;
 mod settings;
+mod slow_start;
 mod speed;
 mod sync;
 mod units;
@@ -27,6 +28,7 @@ pub use settings::{
     BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, Queueing, RetryRules, RouteSettings,
     Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
+pub use slow_start::{SlowStart, Starts};
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};
 pub use waiting::Waiting;

@@ -85,7 +85,7 @@ fn a_queue_keeps_its_permits_across_reloads_and_takes_other_rules() {
 fn rules(max: usize) -> QueueRules {
     let none = Nanos(0);
     let order = Rules { max, factor: 0, believed: none, least: none, handicap: none, slack: none, small: none };
-    QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), order }
+    QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), target: None, order }
 }
 
 #[test]
