@@ -1,5 +1,6 @@
 //! Permits and the queue for them, one situation at a time; [`model`] is any number of them.
 
+mod late;
 mod model;
 
 use std::future::Future;
