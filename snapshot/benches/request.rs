@@ -13,8 +13,8 @@ use divan::{Bencher, black_box};
 use weir_balance::{Client, Nanos, Policy, Rules};
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Member, Millis, Moment, Permits, Pool,
-    PoolParts, Publisher, QueueRules, Queueing, RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts,
-    Tried, Unserved, WhenAllEjected, Wish,
+    PoolParts, Publisher, QueueRules, Queueing, RetryRules, Route, RouteSettings, RouteTable, SlowStart, Snapshot,
+    Starts, Timeouts, Tried, Unserved, WhenAllEjected, Wish,
 };
 
 fn main() {
@@ -102,6 +102,23 @@ fn lease_round_robin(bencher: Bencher<'_, '_>, count: u16) {
 fn lease_least_connections(bencher: Bencher<'_, '_>, count: u16) {
     let pool = pool(Policy::LeastConnections, count);
     bencher.bench(|| drop(pool.lease(black_box(Moment::default()), None, &[])));
+}
+
+/// While an endpoint ramps: all are read once more.
+#[divan::bench(args = [3, 16, 1000])]
+fn lease_while_one_ramps(bencher: Bencher<'_, '_>, count: u16) {
+    let starts = Arc::new(Starts::new());
+    let mut parts = parts(Policy::RoundRobin, count);
+    for (index, member) in parts.members.iter_mut().enumerate() {
+        let live = Live::new(&parts.health).of_service(&starts);
+        if index == 0 {
+            live.begins(Moment::from_nanos(1));
+        }
+        member.live = Arc::new(live);
+    }
+    parts.slow_start = Some(SlowStart { span: Millis::from_secs(3600), starts });
+    let pool = Pool::new(parts).map_or_else(|error| unreachable!("{error}"), Arc::new);
+    bencher.bench(|| drop(pool.lease(black_box(Moment::from_nanos(1_000_000_000)), None, &[])));
 }
 
 fn queued(count: u16) -> Arc<Pool> {

@@ -189,7 +189,7 @@ async fn who_joins_or_comes_back_starts_slowly_and_the_first_fleet_shares_evenly
         let slots = (0..1000).map(|_| pool.lease(clock.now(), None, &[]).unwrap().slot().index());
         slots.filter(|&index| index + 1 == pool.members().len()).count()
     };
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     assert_eq!(last(&of(&[1, 2])), 500, "the first fleet");
     tokio::time::advance(hour).await;
     let joined = of(&[1, 2, 3]);
