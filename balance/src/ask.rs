@@ -1,6 +1,6 @@
 //! What a pick is made from: the question, and the loads of the moment.
 
-use crate::{Latency, Slot};
+use crate::{Latency, Ramp, Slot};
 
 /// One question to a selector. Everything that varies between two picks is in here, so a logged pick can be replayed.
 #[derive(Clone, Copy, Debug)]
@@ -43,5 +43,13 @@ pub trait Loads {
     /// needs to measure it.
     fn latency(&self, _slot: Slot) -> Latency {
         Latency::UNKNOWN
+    }
+    /// Whether [`Loads::ramp`] may say less than everything of any endpoint; if not, nobody asks it.
+    fn ramping(&self) -> bool {
+        false
+    }
+    /// What part of its share the endpoint gets: it came a short time ago.
+    fn ramp(&self, _slot: Slot) -> Ramp {
+        Ramp::FULL
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Keyed {
     members: Box<[Member]>,
     /// By slot.
     weights: Box<[u16]>,
+    /// By slot: the hash of each identity.
+    identities: Box<[u64]>,
     bound: Option<LoadFactor>,
     /// Answers asks without a key.
     keyless: Weighted,
@@ -83,7 +85,14 @@ impl Keyed {
         let members = rendezvous::members(endpoints);
         let keyless = Weighted::build(members.iter().map(|member| (member.slot, member.weight)).collect());
         let weights = endpoints.iter().map(|(_, endpoint)| endpoint.weight.get()).collect();
-        Self { table, members, weights, bound, keyless }
+        let mut identities: Box<[u64]> = vec![0; endpoints.len()].into();
+        members.iter().for_each(|member| identities[member.slot.index()] = member.seed);
+        Self { table, members, weights, identities, bound, keyless }
+    }
+
+    /// A number of this endpoint's own that is the same wherever it is listed.
+    pub(crate) fn identity(&self, slot: Slot) -> u64 {
+        self.identities.get(slot.index()).copied().unwrap_or(0)
     }
 
     /// The key's endpoint, or who stands in for it; `None` if none admits.

@@ -2,7 +2,8 @@
 //!
 //! In: a [`Policy`] and [`Endpoints`] once, then an [`Ask`] and [`Loads`] per exchange. Out: a [`Slot`].
 //! Everything that varies between two picks is an argument, so a logged pick can be replayed and a simulator runs the
-//! very code that the proxy runs. [`Queue`] orders those who wait for an endpoint to have room.
+//! very code that the proxy runs. [`Queue`] orders those who wait for an endpoint to have room, [`Pace`] says when they are
+//! too many.
 //!
 //! ```
 //! use weir_balance::{Ask, Endpoint, Endpoints, Loads, Policy, Selector, Slot, Weight};
@@ -39,8 +40,10 @@ mod keyed;
 mod latency;
 mod least_connections;
 mod maglev;
+mod pace;
 mod policy;
 mod queue;
+mod ramp;
 mod random;
 mod rendezvous;
 mod ring;
@@ -54,7 +57,9 @@ pub use ask::{Ask, KeyHash, Loads, key_hash};
 pub use endpoint::{Endpoint, Endpoints, EndpointsError, Slot, Weight, WeightError};
 pub use fair::dice;
 pub use latency::{Latency, smoothed};
+pub use pace::Pace;
 pub use policy::{LoadFactor, Policy, VirtualNodes};
 pub use queue::{Client, Entry, Fit, Nanos, Pushed, Queue, Rules, Ticket};
+pub use ramp::Ramp;
 pub use selector::Selector;
 pub use slots::slot_hash;

@@ -17,6 +17,10 @@
 //! ahead of the virtual time stands back until the others caught up; virtual time advances by the work handed out,
 //! divided by the clients that wait, so it cannot be held up by newcomers. A client that is alone is never held back,
 //! and one with a single request at a time has no account to speak of. When nobody waits all accounts are forgotten.
+//!
+//! **The places.** A full queue lets the newest of its last class go for an entry of a better one; within a class the client
+//! that has most waiting gives up its last place to one that has fewer. So neither a batch nor one client can keep the
+//! others out by being there first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,7 +110,7 @@ pub enum Fit<R> {
 pub struct Pushed<T> {
     /// Its name.
     pub ticket: Ticket,
-    /// Who had to go for it: the newest of the last class, if the queue was full and that class comes after its own.
+    /// Who had to go for it, if the queue was full.
     pub displaced: Option<T>,
 }
 
@@ -114,6 +118,8 @@ pub struct Pushed<T> {
 #[derive(Debug)]
 pub struct Queue<T> {
     rules: Rules,
+    /// How many may wait for now, if that is less than [`Rules::max`].
+    most: usize,
     /// Counts pushes.
     number: u64,
     length: usize,
@@ -130,6 +136,8 @@ pub struct Queue<T> {
     idle: BTreeSet<(u64, Client)>,
     deadlines: BTreeMap<(Nanos, u64), (Place, Client)>,
     classes: BTreeMap<(u8, u64), (Place, Client)>,
+    /// Clients that wait, by how many entries they have.
+    places: BTreeSet<(usize, Client)>,
 }
 
 #[derive(Debug)]
@@ -168,6 +176,7 @@ impl<T> Queue<T> {
     pub const fn new(rules: Rules) -> Self {
         Self {
             rules,
+            most: usize::MAX,
             number: 0,
             length: 0,
             clients: 0,
@@ -178,6 +187,7 @@ impl<T> Queue<T> {
             idle: BTreeSet::new(),
             deadlines: BTreeMap::new(),
             classes: BTreeMap::new(),
+            places: BTreeSet::new(),
         }
     }
 
@@ -189,6 +199,16 @@ impl<T> Queue<T> {
     /// Other rules from now on. Who waits keeps its place, even if there are more than the new most.
     pub const fn change(&mut self, rules: Rules) {
         self.rules = rules;
+    }
+
+    /// From now on no more than this may wait, even if there are more places. Who waits stays: see [`Queue::trim`].
+    pub const fn limit(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    /// Whether a further entry finds no place, or only that of another.
+    pub fn is_full(&self) -> bool {
+        self.length >= self.most.min(self.rules.max)
     }
 
     /// How many wait.
@@ -212,19 +232,18 @@ impl<T> Queue<T> {
         })
     }
 
-    /// Lets an entry wait. A full queue displaces the newest entry of its last class, if that class comes after this
-    /// entry's, and else refuses.
+    /// Lets an entry wait. A full queue lets somebody go for it: the newest entry of the last class, if that comes after
+    /// this entry's, or else the last in order of the client that has most waiting, if that leaves it with no fewer than
+    /// this entry's client has then, and is no better class. Otherwise it refuses.
     ///
     /// # Errors
     /// The value, when the queue is full.
     pub fn push(&mut self, entry: &Entry, value: T) -> Result<Pushed<T>, T> {
         let mut displaced = None;
-        if self.length >= self.rules.max {
-            match self.classes.last_key_value() {
-                Some((&(class, _), &(place, client))) if class > entry.class => {
-                    displaced = self.pull(client, place).map(|it| it.value);
-                }
-                _ => return Err(value),
+        if self.is_full() {
+            match self.gives_way(entry) {
+                Some((place, client)) => displaced = self.pull(client, place).map(|it| it.value),
+                None => return Err(value),
             }
         }
         let small = entry.work <= self.rules.small;
@@ -275,6 +294,17 @@ impl<T> Queue<T> {
         removed
     }
 
+    /// One entry beyond [`Queue::limit`], the newest of the last class; call it until there is none.
+    pub fn trim(&mut self) -> Option<T> {
+        if self.length <= self.most {
+            return None;
+        }
+        let (_, &(place, client)) = self.classes.last_key_value()?;
+        let trimmed = self.pull(client, place).map(|waiting| waiting.value);
+        self.forgive();
+        trimmed
+    }
+
     /// One entry whose deadline is `now` or earlier, the earliest deadline first; call it until there is none.
     pub fn expire(&mut self, now: Nanos) -> Option<T> {
         let (&(deadline, _), &(place, client)) = self.deadlines.first_key_value()?;
@@ -298,6 +328,18 @@ impl<T> Queue<T> {
         let account = self.accounts.entry(client).or_insert_with(|| Account::new(now));
         account.tag = account.tag.saturating_add(real).saturating_sub(charged);
         self.show(client);
+    }
+
+    /// Who lets this entry have its place.
+    fn gives_way(&self, entry: &Entry) -> Option<(Place, Client)> {
+        let (&(class, _), &newest) = self.classes.last_key_value()?;
+        if class > entry.class {
+            return Some(newest);
+        }
+        let &(most, client) = self.places.last()?;
+        let own = self.accounts.get(&entry.client).map_or(0, Account::len);
+        let (place, waiting) = self.accounts.get(&client)?.last()?;
+        (most > own + 1 && waiting.class >= entry.class).then_some((place, client))
     }
 
     /// The first in order: of the clients within their share, or, if there is none, of the one least ahead of it.
@@ -355,7 +397,10 @@ impl<T> Queue<T> {
             account.tag = account.tag.max(now);
             self.clients += 1;
         }
+        let had = account.len();
         account.lane(place).insert(place, waiting);
+        self.places.remove(&(had, client));
+        self.places.insert((had + 1, client));
         self.length += 1;
         self.show(client);
     }
@@ -364,11 +409,16 @@ impl<T> Queue<T> {
         self.hide(client);
         let pulled = self.accounts.get_mut(&client).and_then(|account| {
             let waiting = account.lane(place).remove(&place)?;
-            Some((waiting, !account.waits()))
+            Some((waiting, account.len()))
         });
         self.show(client);
-        let (waiting, was_last) = pulled?;
-        self.clients -= u64::from(was_last);
+        let (waiting, left) = pulled?;
+        self.places.remove(&(left + 1, client));
+        if left == 0 {
+            self.clients -= 1;
+        } else {
+            self.places.insert((left, client));
+        }
         self.length -= 1;
         self.deadlines.remove(&(waiting.deadline, place.number));
         self.classes.remove(&(waiting.class, place.number));
@@ -418,6 +468,16 @@ impl<T> Account<T> {
 
     fn waits(&self) -> bool {
         self.waiting.iter().any(|lane| !lane.is_empty())
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.iter().map(BTreeMap::len).sum()
+    }
+
+    /// The last in order.
+    fn last(&self) -> Option<(Place, &Waiting<T>)> {
+        let lasts = self.waiting.iter().filter_map(BTreeMap::last_key_value);
+        lasts.max_by_key(|&(&place, _)| place).map(|(&place, waiting)| (place, waiting))
     }
 
     fn first(&self, only_small: bool) -> Option<Place> {

@@ -4,6 +4,7 @@ use crate::{
     Ask, Endpoints, Loads, Policy, Slot, VirtualNodes,
     keyed::Keyed,
     least_connections::LeastConnections,
+    ramp::Ramping,
     random::Random,
     round_robin::RoundRobin,
     two_choices::{Measure, TwoChoices},
@@ -14,6 +15,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Selector {
     choice: Choice,
+    /// How many slots there are.
+    count: u16,
 }
 
 /// What a key is, is not the selector's business, so `ip-hash` is a ring like another.
@@ -37,11 +40,10 @@ impl Selector {
     /// endpoint, 128 KiB for `weighted` and Maglev, 32 KiB for slots, 11 bytes per place on a ring; the hash policies have
     /// the table of `weighted` too, for asks without a key.
     pub fn build(policy: &Policy, endpoints: &Endpoints) -> Self {
+        let count = u16::try_from(endpoints.len()).unwrap_or(u16::MAX);
         let members = || endpoints.iter().map(|(slot, endpoint)| (slot, endpoint.weight.get())).collect();
         let choice = match *policy {
-            Policy::RoundRobin => {
-                Choice::RoundRobin(RoundRobin::new(u16::try_from(endpoints.len()).unwrap_or(u16::MAX)))
-            }
+            Policy::RoundRobin => Choice::RoundRobin(RoundRobin::new(count)),
             Policy::Weighted => Choice::Weighted(Weighted::build(members())),
             Policy::LeastConnections => Choice::LeastConnections(LeastConnections::build(members())),
             Policy::Random => Choice::Random(Random::build(members())),
@@ -54,7 +56,7 @@ impl Selector {
             Policy::Maglev { bounded_load } => Choice::Keyed(Keyed::maglev(endpoints, bounded_load)),
             Policy::Slots { bounded_load } => Choice::Keyed(Keyed::slots(endpoints, bounded_load)),
         };
-        Self { choice }
+        Self { choice, count }
     }
 
     /// Picks an endpoint that admits and that this exchange has not tried; `None` only if there is none.
@@ -64,9 +66,30 @@ impl Selector {
     /// it may change during the pick (atomics, read one by one), in which case the pick was right at some moment of it.
     ///
     /// Cost: no allocation. All read a few loads, O(endpoints) only when nearly all refuse, but for two: least connections
-    /// reads them all, and bounded load does when a key's endpoint is in use. Linear in `ask.tried`, which is short.
+    /// reads them all, and bounded load does when a key's endpoint is in use. Linear in `ask.tried`, which is short. While
+    /// [`Loads::ramping`] all are read once more.
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>, loads: &impl Loads) -> Option<Slot> {
+        if loads.ramping() { self.pick_ramping(ask, loads) } else { self.choose(ask, loads) }
+    }
+
+    /// As [`Selector::pick`], where endpoints get parts of their shares.
+    fn pick_ramping(&self, ask: &Ask<'_>, loads: &impl Loads) -> Option<Slot> {
+        let keyed = match &self.choice {
+            Choice::Keyed(keyed) => Some(keyed),
+            _ => None,
+        };
+        // Of a hash policy it is the key's chance, and an identity's, so that the order of listing shows nowhere. Slots count
+        // down from above all numbers that draws are made from.
+        let seed = ask.key.filter(|_| keyed.is_some()).map_or(ask.dice, |key| key.0);
+        let token = |slot: Slot| keyed.map_or(u64::MAX - slot.index() as u64, |keyed| keyed.identity(slot));
+        let ramping = Ramping::new(ask, loads, (0..self.count).map(Slot::new), seed, token)?;
+        // The furthest takes part in every ask: without anybody, loads changed since.
+        self.choose(ask, &ramping).or_else(|| self.choose(ask, loads))
+    }
+
+    #[inline]
+    fn choose(&self, ask: &Ask<'_>, loads: &impl Loads) -> Option<Slot> {
         match &self.choice {
             Choice::RoundRobin(it) => it.pick(ask, loads),
             Choice::Weighted(it) => it.pick(ask, loads),

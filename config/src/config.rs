@@ -123,6 +123,8 @@ pub struct Service {
     pub health: HealthRules,
     /// What happens when none is healthy.
     pub when_all_ejected: WhenAllEjected,
+    /// How long it takes until an endpoint that joined or came back gets its whole share; `None`: it does at once.
+    pub slow_start: Option<Millis>,
     /// How exchanges wait for an endpoint to have room; `None` lets every endpoint have as many as come.
     pub queue: Option<QueueRules>,
     /// What the work of an exchange is predicted from, as in the [`RouteSettings::queueing`] of each of its routes;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use weir_balance::{EndpointsError, Policy};
 use weir_config::{Config, Endpoint, Service};
 use weir_snapshot::{
-    Clock, HealthRules, Member, Millis, Pool, PoolParts, Route, RouteTable, Snapshot, Tier, WhenAllEjected,
+    Clock, HealthRules, Member, Millis, Pool, PoolParts, Route, RouteTable, SlowStart, Snapshot, Tier, WhenAllEjected,
 };
 
 use crate::lives::Lasting;
@@ -104,6 +104,7 @@ fn nobody() -> Result<Arc<Pool>, AssembleError> {
         health: Arc::new(health),
         when_all_ejected: WhenAllEjected::Refuse,
         turn: Arc::default(),
+        slow_start: None,
     };
     let pool = Pool::new(parts).map_err(|source| AssembleError::Endpoints { service: Box::default(), source })?;
     Ok(Arc::new(pool))
@@ -156,6 +157,7 @@ fn pool(
         health: Arc::new(service.health.clone()),
         when_all_ejected: service.when_all_ejected,
         turn: Arc::clone(&lives.turn),
+        slow_start: service.slow_start.map(|span| SlowStart { span, starts: Arc::clone(&lives.starts) }),
     };
     let built = match service.queue {
         Some(rules) => Pool::queued(parts, lives.permits(rules, clock)),

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
 use weir_config::Service;
-use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules};
+use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules, Starts};
 
 use crate::Found;
 use crate::overrides::OfService;
@@ -31,12 +31,13 @@ pub struct Lives {
 }
 
 /// What is kept of one service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ServiceLives {
     /// Pools built so far.
     builds: u64,
     endpoints: HashMap<SocketAddr, Known>,
     pub(crate) turn: Arc<AtomicU64>,
+    pub(crate) starts: Arc<Starts>,
     last: Option<Built>,
     /// Of its queue, with their rules.
     permits: Option<(QueueRules, Arc<Permits>)>,
@@ -58,6 +59,7 @@ struct Built {
     found: Arc<[Found]>,
     overrides: Option<Arc<OfService>>,
     queue: Option<QueueRules>,
+    slow_start: Option<Millis>,
     pool: Arc<Pool>,
 }
 
@@ -94,9 +96,9 @@ impl Lives {
         let Self { services, generation, .. } = self;
         // Not `entry`: that would copy the name each time.
         if !services.contains_key(name) {
-            services.insert(name.into(), ServiceLives::default());
+            services.insert(name.into(), ServiceLives::new());
         }
-        (services.entry(name.into()).or_default(), generation)
+        (services.entry(name.into()).or_insert_with(ServiceLives::new), generation)
     }
 
     pub(crate) fn budget(&mut self, route: &str) -> Arc<Budget> {
@@ -119,6 +121,17 @@ impl Lives {
 }
 
 impl ServiceLives {
+    fn new() -> Self {
+        Self {
+            builds: 0,
+            endpoints: HashMap::new(),
+            turn: Arc::default(),
+            starts: Arc::new(Starts::new()),
+            last: None,
+            permits: None,
+        }
+    }
+
     /// The pool of the last assembly, if it is what would be built again.
     ///
     /// Where its endpoints are from is no part of a pool: another source with the same list is the same pool.
@@ -128,13 +141,14 @@ impl ServiceLives {
         found: &Arc<[Found]>,
         overrides: Option<&Arc<OfService>>,
     ) -> Option<Arc<Pool>> {
-        let Service { policy, health, when_all_ejected, queue, .. } = service;
+        let Service { policy, health, when_all_ejected, slow_start, queue, .. } = service;
         let last = self.last.as_ref()?;
         let same = (Arc::ptr_eq(&last.found, found) || last.found == *found)
             && last.overrides.as_ref() == overrides
             && last.pool.policy() == policy
             && **last.pool.health() == *health
             && last.pool.when_all_ejected() == *when_all_ejected
+            && last.slow_start == *slow_start
             && last.queue == *queue;
         same.then(|| Arc::clone(&last.pool))
     }
@@ -151,7 +165,8 @@ impl ServiceLives {
         pool: &Arc<Pool>,
     ) {
         let (found, overrides, pool) = (Arc::clone(found), overrides.cloned(), Arc::clone(pool));
-        self.last = Some(Built { found, overrides, queue: service.queue, pool });
+        let Service { queue, slow_start, .. } = *service;
+        self.last = Some(Built { found, overrides, queue, slow_start, pool });
     }
 
     /// The permits of its queue, and those who wait for them, under these rules.
@@ -181,12 +196,15 @@ impl ServiceLives {
         let held = self.endpoints.get(&address).and_then(|known| known.live.upgrade());
         let live = held.unwrap_or_else(|| {
             self.endpoints.remove(&address);
-            Arc::new(match &rules.probe {
+            let live = match &rules.probe {
                 Some(probe) if builds > 1 => {
                     Live::unproven(rules, now.after(probe.timeout.duration() + GRACE.duration()))
                 }
                 _ => Live::new(rules),
-            })
+            }
+            .of_service(&self.starts);
+            live.begins(now);
+            Arc::new(live)
         });
         let known = self.endpoints.entry(address).or_insert_with(|| {
             let label = address.to_string().into();
@@ -195,6 +213,7 @@ impl ServiceLives {
         // Not in the pool before this one: it was away.
         if known.build + 1 < build {
             known.generation = next_generation();
+            live.begins(now);
         }
         known.build = build;
         Lasting { label: Arc::clone(&known.label), generation: known.generation, live }

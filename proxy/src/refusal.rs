@@ -34,8 +34,13 @@ pub(crate) enum Refusal {
         /// Whole seconds after which it is worth coming back.
         retry_after: u32,
     },
-    /// The same, and one of a better priority took its place.
+    /// The same, and one of a better priority, or of a client with fewer waiting, took its place.
     QueueDisplaced {
+        /// As in [`Refusal::QueueFull`].
+        retry_after: u32,
+    },
+    /// The queue runs late, and it was the newest of the last priority.
+    QueueShed {
         /// As in [`Refusal::QueueFull`].
         retry_after: u32,
     },
@@ -68,7 +73,11 @@ impl Refusal {
             Self::TargetTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::ConnectFailed | Self::EndpointBroken | Self::BadAnswer => 502,
-            Self::NoEndpoint | Self::QueueFull { .. } | Self::QueueDisplaced { .. } | Self::QueueTimeout { .. } => 503,
+            Self::NoEndpoint
+            | Self::QueueFull { .. }
+            | Self::QueueDisplaced { .. }
+            | Self::QueueShed { .. }
+            | Self::QueueTimeout { .. } => 503,
             Self::EndpointTimeout | Self::Deadline => 504,
         }
     }
@@ -89,6 +98,7 @@ impl Refusal {
             Self::NoEndpoint => "no_endpoint",
             Self::QueueFull { .. } => "queue_full",
             Self::QueueDisplaced { .. } => "queue_displaced",
+            Self::QueueShed { .. } => "queue_shed",
             Self::QueueTimeout { .. } => "queue_timeout",
             Self::ConnectFailed => "connect_failed",
             Self::EndpointTimeout => "endpoint_timeout",
@@ -113,7 +123,8 @@ impl Refusal {
             Self::BadBody => "the chunked framing of the request body is broken",
             Self::NoEndpoint => "no endpoint can take the request now",
             Self::QueueFull { .. } => "too many requests wait already",
-            Self::QueueDisplaced { .. } => "too many requests of higher priority wait",
+            Self::QueueDisplaced { .. } => "too many requests wait that come first",
+            Self::QueueShed { .. } => "requests wait longer than they should",
             Self::QueueTimeout { .. } => "no endpoint had room for the request in time",
             Self::ConnectFailed => "no endpoint could be reached",
             Self::EndpointTimeout => "the endpoint did not answer in time",
@@ -129,6 +140,7 @@ impl Refusal {
             Self::NoEndpoint => Some(1),
             Self::QueueFull { retry_after }
             | Self::QueueDisplaced { retry_after }
+            | Self::QueueShed { retry_after }
             | Self::QueueTimeout { retry_after } => Some(retry_after),
             _ => None,
         }

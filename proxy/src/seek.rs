@@ -119,6 +119,7 @@ pub(crate) fn refusal_for(why: Unserved) -> Refusal {
         Unserved::NoEndpoint => Refusal::NoEndpoint,
         Unserved::Full { retry_after } => Refusal::QueueFull { retry_after: seconds(retry_after) },
         Unserved::Displaced { retry_after } => Refusal::QueueDisplaced { retry_after: seconds(retry_after) },
+        Unserved::Shed { retry_after } => Refusal::QueueShed { retry_after: seconds(retry_after) },
         Unserved::TooLate { retry_after } => Refusal::QueueTimeout { retry_after: seconds(retry_after) },
     }
 }

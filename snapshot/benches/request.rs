@@ -13,8 +13,8 @@ use divan::{Bencher, black_box};
 use weir_balance::{Client, Nanos, Policy, Rules};
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Member, Millis, Moment, Permits, Pool,
-    PoolParts, Publisher, QueueRules, Queueing, RetryRules, Route, RouteSettings, RouteTable, Snapshot, Timeouts,
-    Tried, Unserved, WhenAllEjected, Wish,
+    PoolParts, Publisher, QueueRules, Queueing, RetryRules, Route, RouteSettings, RouteTable, SlowStart, Snapshot,
+    Starts, Timeouts, Tried, Unserved, WhenAllEjected, Wish,
 };
 
 fn main() {
@@ -40,6 +40,7 @@ fn parts(policy: Policy, count: u16) -> PoolParts {
         health: Arc::new(health.clone()),
         when_all_ejected: WhenAllEjected::TryAll,
         turn: Arc::new(AtomicU64::new(0)),
+        slow_start: None,
     }
 }
 
@@ -107,6 +108,23 @@ fn lease_least_connections(bencher: Bencher<'_, '_>, count: u16) {
     bencher.bench(|| drop(pool.lease(black_box(Moment::default()), None, &[])));
 }
 
+/// While an endpoint ramps: all are read once more.
+#[divan::bench(args = [3, 16, 1000])]
+fn lease_while_one_ramps(bencher: Bencher<'_, '_>, count: u16) {
+    let starts = Arc::new(Starts::new());
+    let mut parts = parts(Policy::RoundRobin, count);
+    for (index, member) in parts.members.iter_mut().enumerate() {
+        let live = Live::new(&parts.health).of_service(&starts);
+        if index == 0 {
+            live.begins(Moment::from_nanos(1));
+        }
+        member.live = Arc::new(live);
+    }
+    parts.slow_start = Some(SlowStart { span: Millis::from_secs(3600), starts });
+    let pool = Pool::new(parts).map_or_else(|error| unreachable!("{error}"), Arc::new);
+    bencher.bench(|| drop(pool.lease(black_box(Moment::from_nanos(1_000_000_000)), None, &[])));
+}
+
 fn queued(count: u16) -> Arc<Pool> {
     let millis = Nanos::from_millis;
     let order = Rules {
@@ -118,7 +136,8 @@ fn queued(count: u16) -> Arc<Pool> {
         slack: millis(200),
         small: millis(100),
     };
-    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
+    let rules =
+        QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), target: None, order };
     let permits = Arc::new(Permits::new(rules, Clock::start()));
     let parts = parts(Policy::LeastConnections, count);
     Pool::queued(parts, permits).map_or_else(|error| unreachable!("{error}"), Arc::new)

@@ -12,6 +12,7 @@ mod pool;
 mod publish;
 mod route;
 mod settings;
+mod slow_start;
 mod speed;
 mod sync;
 mod template;
@@ -34,6 +35,7 @@ pub use settings::{
     BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, Queueing, RetryRules, RouteSettings,
     Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
+pub use slow_start::{SlowStart, Starts};
 pub use template::{Part, Template, TemplateError, VARIABLES, Variable};
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};

@@ -16,7 +16,7 @@ use crate::speed::Speed;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::verdict::{Transition, Verdict};
-use crate::{HealthRules, Moment, Permits};
+use crate::{HealthRules, Moment, Permits, Starts};
 
 /// The two low bits of [`Live::state`].
 const PHASE: u32 = 0b11;
@@ -52,6 +52,10 @@ pub struct Live {
     permits_of: Mutex<Weak<Permits>>,
     /// What went wrong of late; no decision reads it.
     failures: Failures,
+    /// When it joined or was last restored, in nanoseconds.
+    began: AtomicU64,
+    /// The same of the endpoints of its service.
+    starts: Option<Arc<Starts>>,
 }
 
 /// How an endpoint stands, for status pages.
@@ -98,7 +102,29 @@ impl Live {
             lowered_until: AtomicU64::new(0),
             permits_of: Mutex::new(Weak::new()),
             failures: Failures::default(),
+            began: AtomicU64::new(0),
+            starts: None,
         }
+    }
+
+    /// The same as one of a service's endpoints: slow starts are counted from when it begins to serve, see [`Live::begins`].
+    #[must_use]
+    pub fn of_service(self, starts: &Arc<Starts>) -> Self {
+        Self { starts: Some(Arc::clone(starts)), ..self }
+    }
+
+    /// It joins, or comes back: it begins to serve now, or as soon as its first probe has told.
+    pub fn begins(&self, now: Moment) {
+        self.began.store(now.as_nanos(), Relaxed);
+        if let Some(starts) = &self.starts {
+            starts.began(now);
+        }
+    }
+
+    /// When it began to serve; moment zero for one that was never said to.
+    pub(crate) fn began(&self) -> Moment {
+        // Relaxed, because the ramp that follows from it is a hint, as loads are.
+        Moment::from_nanos(self.began.load(Relaxed))
     }
 
     /// Idle, and new until the first probe has told, at the latest until `until`: exchanges go to others while there are
@@ -221,11 +247,13 @@ impl Live {
         }
         let transition = self.with(|verdict| {
             if self.is_new() {
+                self.begins(now);
                 self.turn_to(HEALTHY);
                 return None;
             }
             let transition = verdict.succeeded(now, rules);
             if transition.is_some() {
+                self.begins(now);
                 self.turn_to(HEALTHY);
             }
             transition

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Queue, Rules, Slot, Ticket};
+use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Pace, Queue, Rules, Slot, Ticket};
 
 use crate::sync::{Mutex, MutexGuard};
 use crate::waiting::{Seat, Waiting};
@@ -32,6 +32,9 @@ pub struct QueueRules {
     pub extra: u32,
     /// The longest an exchange waits at a stretch.
     pub timeout: Millis,
+    /// When for this long, and as long again, nobody was served who had waited for less, only as many may wait as get
+    /// through within this time; see [`Pace`]. `None`: as many as [`Rules::max`], however late.
+    pub target: Option<Millis>,
     /// Their order, and how many may wait.
     pub order: Rules,
 }
@@ -101,8 +104,13 @@ pub enum Unserved {
         /// When it is worth coming back: what waits will be through by then, at the pace of late. Whole seconds, ≥ 1.
         retry_after: Duration,
     },
-    /// The queue is full, and an exchange of a better class took its place.
+    /// The queue is full, and an exchange of a better class, or of a client with fewer waiting, took its place.
     Displaced {
+        /// As in [`Unserved::Full`].
+        retry_after: Duration,
+    },
+    /// The queue runs late, and it was the newest of the last class.
+    Shed {
         /// As in [`Unserved::Full`].
         retry_after: Duration,
     },
@@ -128,6 +136,8 @@ pub struct QueueReport {
     pub displaced: u64,
     /// Because they had waited as long as they may.
     pub too_late: u64,
+    /// Because the queue was late for too long.
+    pub shed: u64,
     /// Because no endpoint was left that might take them.
     pub no_endpoint: u64,
 }
@@ -138,6 +148,7 @@ struct Refused {
     full: u64,
     displaced: u64,
     too_late: u64,
+    shed: u64,
     no_endpoint: u64,
 }
 
@@ -164,17 +175,10 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     seat: Arc<Seat>,
+    since: Moment,
     key: Option<KeyHash>,
     tried: Tried,
     small: bool,
-}
-
-/// How fast permits come back while exchanges wait.
-#[derive(Debug, Default)]
-struct Pace {
-    last: Option<Moment>,
-    /// Mean nanoseconds between two, of some sixteen of late; 0 while unknown.
-    between: u64,
 }
 
 /// What is left to do once the lock is let go: wake waiters, and let go of a pool.
@@ -198,6 +202,7 @@ impl Permits {
         self.with(self.clock.now(), |state, _| {
             state.rules = rules;
             state.queue.change(rules.order);
+            state.queue.limit(usize::MAX);
         });
     }
 
@@ -209,7 +214,7 @@ impl Permits {
     /// How the queue stands. Takes the lock: for status pages, not for requests.
     pub fn report(&self) -> QueueReport {
         let state = self.lock();
-        let Refused { full, displaced, too_late, no_endpoint } = state.refused;
+        let Refused { full, displaced, too_late, shed, no_endpoint } = state.refused;
         QueueReport {
             rules: state.rules,
             waiting: state.queue.len(),
@@ -217,6 +222,7 @@ impl Permits {
             full,
             displaced,
             too_late,
+            shed,
             no_endpoint,
         }
     }
@@ -226,7 +232,7 @@ impl Permits {
         let state = self.lock();
         let rules = state.rules;
         let small = work <= rules.order.small;
-        let chosen = || pool.outlook_where(now, key, has_room(&rules, now, small));
+        let chosen = || pool.outlook_where(now, key, has_room(pool, &rules, now, small));
         if let Some(chosen) = state.queue.is_empty().then(chosen).flatten() {
             return chosen;
         }
@@ -271,7 +277,7 @@ impl Permits {
         let now = self.clock.now();
         self.with(now, |state, _| {
             live.return_permit();
-            state.pace.step(now, !state.queue.is_empty());
+            state.pace.freed(nanos(now), !state.queue.is_empty());
         });
     }
 
@@ -343,29 +349,44 @@ impl State {
             self.refused.no_endpoint += 1;
             return (Answer::Refused(Unserved::NoEndpoint), None);
         }
-        if self.queue.len() >= self.queue.rules().max {
+        if self.queue.is_empty() {
+            self.pace.began(nanos(wish.now));
+        }
+        self.shed(wish.now, after);
+        if self.queue.is_full() {
             // Those whose time is up must not keep others out.
             self.expire(wish.now, after);
         }
+        let late = self.queue.len() < self.queue.rules().max;
         let deadline = wish.now.after(self.rules.timeout).min(wish.deadline);
         let entry = Entry {
-            arrival: Nanos(wish.arrival.as_nanos()),
+            arrival: nanos(wish.arrival),
             work: wish.work,
             class: wish.class,
             client: wish.client,
-            deadline: Nanos(deadline.as_nanos()),
+            deadline: nanos(deadline),
         };
         let seat = Arc::new(Seat::new());
-        let waiter = Waiter { seat: Arc::clone(&seat), key: wish.key, tried: wish.tried.clone(), small };
+        let (key, tried) = (wish.key, wish.tried.clone());
+        let waiter = Waiter { seat: Arc::clone(&seat), since: wish.now, key, tried, small };
         match self.queue.push(&entry, waiter) {
             Err(_) => {
-                self.refused.full += 1;
-                (Answer::Refused(Unserved::Full { retry_after: self.retry_after() }), None)
+                let retry_after = self.retry_after();
+                let (why, count) = match late {
+                    true => (Unserved::Shed { retry_after }, &mut self.refused.shed),
+                    false => (Unserved::Full { retry_after }, &mut self.refused.full),
+                };
+                *count += 1;
+                (Answer::Refused(why), None)
             }
             Ok(pushed) => {
                 if let Some(displaced) = pushed.displaced {
-                    self.refused.displaced += 1;
-                    let why = Unserved::Displaced { retry_after: self.retry_after() };
+                    let retry_after = self.retry_after();
+                    let (why, count) = match late {
+                        true => (Unserved::Shed { retry_after }, &mut self.refused.shed),
+                        false => (Unserved::Displaced { retry_after }, &mut self.refused.displaced),
+                    };
+                    *count += 1;
                     after.wakers.extend(displaced.seat.give(Err(why)));
                 }
                 self.held.get_or_insert(newest);
@@ -396,12 +417,28 @@ impl State {
                 }
             });
             let Some((waiter, lease)) = taken else { break };
+            if let Some(target) = rules.target {
+                let waited = Nanos(nanos(now).0.saturating_sub(nanos(waiter.since).0));
+                self.pace.served(nanos(now), waited, Nanos::from_millis(target.get()));
+            }
             after.wakers.extend(waiter.seat.give(Ok(lease)));
+        }
+        self.shed(now, after);
+    }
+
+    /// Refuses who is too many if the queue runs late.
+    fn shed(&mut self, now: Moment, after: &mut After) {
+        let Some(target) = self.rules.target else { return };
+        let most = self.pace.most(nanos(now), self.queue.len(), Nanos::from_millis(target.get()));
+        self.queue.limit(most.unwrap_or(usize::MAX));
+        while let Some(waiter) = self.queue.trim() {
+            self.refused.shed += 1;
+            after.wakers.extend(waiter.seat.give(Err(Unserved::Shed { retry_after: self.retry_after() })));
         }
     }
 
     fn expire(&mut self, now: Moment, after: &mut After) {
-        while let Some(waiter) = self.queue.expire(Nanos(now.as_nanos())) {
+        while let Some(waiter) = self.queue.expire(nanos(now)) {
             self.refused.too_late += 1;
             after.wakers.extend(waiter.seat.give(Err(Unserved::TooLate { retry_after: self.retry_after() })));
         }
@@ -424,10 +461,18 @@ impl State {
         }
     }
 
+    /// Whole seconds, at least one: at the pace of late, or, while that is unknown, as long as anybody waits.
     fn retry_after(&self) -> Duration {
-        let unknown = || Duration::from_secs(self.rules.timeout.get().div_ceil(1000).max(1));
-        self.pace.through(self.queue.len()).unwrap_or_else(unknown)
+        let waiting = self.queue.len();
+        let through =
+            self.pace.through(waiting).map_or(self.rules.timeout.duration(), |Nanos(span)| Duration::from_nanos(span));
+        let seconds = through.as_nanos().div_ceil(1_000_000_000).max(1);
+        Duration::from_secs(if waiting == 0 { 1 } else { u64::try_from(seconds).unwrap_or(u64::MAX) })
     }
+}
+
+const fn nanos(moment: Moment) -> Nanos {
+    Nanos(moment.as_nanos())
 }
 
 /// A lease with a permit, on an endpoint of the policy's choice among those that have one left. Only under the lock.
@@ -439,33 +484,17 @@ fn grant(
     tried: &[Slot],
     small: bool,
 ) -> Option<Lease> {
-    pool.lease_where(now, key, tried, has_room(rules, now, small)).map(Lease::with_permit)
+    pool.lease_where(now, key, tried, has_room(pool, rules, now, small)).map(Lease::with_permit)
 }
 
 /// Whether an endpoint has a permit left for an exchange that is small, or is not.
-fn has_room(rules: &QueueRules, now: Moment, small: bool) -> impl Fn(&Member) -> bool {
+fn has_room(pool: &Pool, rules: &QueueRules, now: Moment, small: bool) -> impl Fn(&Member) -> bool {
     let extra = if small { rules.extra } else { 0 };
     let capacity = rules.capacity;
+    let furthest = pool.ramps(now).map(|ramps| ramps.furthest(pool.members()));
     move |member: &Member| {
         let capacity = member.capacity.unwrap_or(capacity);
+        let capacity = furthest.as_ref().map_or(capacity, |furthest| furthest.part_of(capacity, member));
         member.live.permits() < member.live.lowered(capacity, now).get().saturating_add(extra)
-    }
-}
-
-impl Pace {
-    fn step(&mut self, now: Moment, busy: bool) {
-        let last = self.last.replace(now);
-        // Between two permits that came back while nobody waited there may be any time.
-        if let (Some(last), true) = (last, busy) {
-            let gap = u64::try_from(now.since(last).as_nanos()).unwrap_or(u64::MAX).max(1);
-            self.between =
-                if self.between == 0 { gap } else { (self.between / 16 * 15).saturating_add(gap / 16).max(1) };
-        }
-    }
-
-    /// How long until this many are through: whole seconds, at least one. `None` while unknown.
-    fn through(&self, count: usize) -> Option<Duration> {
-        let nanos = self.between.checked_mul(u64::try_from(count).ok()?).filter(|_| self.between > 0)?;
-        Some(Duration::from_secs(nanos.div_ceil(1_000_000_000).max(1)))
     }
 }

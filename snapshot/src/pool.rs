@@ -11,14 +11,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use weir_balance::{
-    Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Latency, Loads, Policy, Selector, Slot, Weight, dice,
+    Ask, Endpoint, Endpoints, EndpointsError, KeyHash, Latency, Loads, Policy, Ramp, Selector, Slot, Weight, dice,
 };
 
 use crate::lease::{Hold, Lease};
 use crate::live::{Admission, Live};
+use crate::slow_start::Ramps;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-use crate::{Answer, HealthRules, Moment, Permits, WhenAllEjected, Wish};
+use crate::{Answer, HealthRules, Moment, Permits, SlowStart, WhenAllEjected, Wish};
 
 /// Rank among the endpoints of a service: one is picked only when no endpoint of a lower tier admits. Numbers need not be
 /// dense.
@@ -96,6 +97,9 @@ pub struct PoolParts {
     pub when_all_ejected: WhenAllEjected,
     /// Counts the picks. Shared by the snapshots of a service, so that a reload does not begin the cycle anew.
     pub turn: Arc<AtomicU64>,
+    /// Whether an endpoint that joins or comes back gets less than its share for a while. Its state must know of the same
+    /// starts: [`Live::of_service`].
+    pub slow_start: Option<SlowStart>,
 }
 
 /// A service at run time. Immutable but for the live state of its members.
@@ -110,6 +114,7 @@ pub struct Pool {
     turn: Arc<AtomicU64>,
     /// What dice are made from. Another in each process, so that several in front of one fleet do not draw alike.
     seed: u64,
+    slow_start: Option<SlowStart>,
     permits: Option<Arc<Permits>>,
 }
 
@@ -136,7 +141,7 @@ impl Pool {
     /// # Errors
     /// [`EndpointsError`] when there are too many members, or two share a label.
     pub fn new(parts: PoolParts) -> Result<Self, EndpointsError> {
-        let PoolParts { service, policy, mut members, health, when_all_ejected, turn } = parts;
+        let PoolParts { service, policy, mut members, health, when_all_ejected, turn, slow_start } = parts;
         members.sort_by_key(|member| member.tier);
         // All together first: no two may share a label across tiers either, and there must be a slot for each.
         Endpoints::new(members.iter().map(endpoint).collect())?;
@@ -150,7 +155,7 @@ impl Pool {
         let (tiers, members) = (tiers.into(), members.into());
         // The standard library's hashers are seeded by the operating system, each in another way.
         let seed = RandomState::new().hash_one(());
-        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, seed, permits: None })
+        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, seed, slow_start, permits: None })
     }
 
     /// The same for a service whose exchanges wait for permits: lease with [`Pool::ask`]. `permits` are shared by the
@@ -283,14 +288,14 @@ impl Pool {
         let unproven = |member: &Member| {
             undrained(member) && matches!(member.live.admission(now, &self.health), Admission::Unproven)
         };
-        if let Some(slot) = self.pick(ask, now, &admits) {
+        if let Some(slot) = self.pick(ask, now, self.ramps(now), &admits) {
             return Some((slot, Basis::Admits));
         }
-        if let Some(slot) = self.pick(ask, now, &unproven) {
+        if let Some(slot) = self.pick(ask, now, None, &unproven) {
             return Some((slot, Basis::Unproven));
         }
         if self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected() {
-            return self.pick(ask, now, &undrained).map(|slot| (slot, Basis::LastResort));
+            return self.pick(ask, now, None, &undrained).map(|slot| (slot, Basis::LastResort));
         }
         None
     }
@@ -302,8 +307,14 @@ impl Pool {
     }
 
     /// The policy's choice in the lowest tier that has one.
-    fn pick(&self, ask: &Ask<'_>, now: Moment, admits: &impl Fn(&Member) -> bool) -> Option<Slot> {
-        self.pick_by(ask, |members| Those { members, now, admits })
+    fn pick(
+        &self,
+        ask: &Ask<'_>,
+        now: Moment,
+        ramps: Option<Ramps>,
+        admits: &impl Fn(&Member) -> bool,
+    ) -> Option<Slot> {
+        self.pick_by(ask, |members| Those { members, now, ramps, admits })
     }
 
     /// The same by loads that are made of the endpoints from the first of a tier on.
@@ -325,6 +336,11 @@ impl Pool {
     /// What dice are made from.
     pub(crate) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// How far endpoints are that came a short time ago; `None` while there are none.
+    pub(crate) fn ramps(&self, now: Moment) -> Option<Ramps> {
+        self.slow_start.as_ref()?.at(now)
     }
 
     fn hold(&self, slot: Slot, now: Moment) -> Option<Hold> {
@@ -371,6 +387,7 @@ fn endpoint(member: &Member) -> Endpoint {
 struct Those<'a, F> {
     members: &'a [Member],
     now: Moment,
+    ramps: Option<Ramps>,
     admits: &'a F,
 }
 
@@ -384,5 +401,11 @@ impl<F: Fn(&Member) -> bool> Loads for Those<'_, F> {
     }
     fn latency(&self, slot: Slot) -> Latency {
         self.members[slot.index()].live.latency(self.now)
+    }
+    fn ramping(&self) -> bool {
+        self.ramps.is_some()
+    }
+    fn ramp(&self, slot: Slot) -> Ramp {
+        self.ramps.map_or(Ramp::FULL, |ramps| ramps.of(&self.members[slot.index()].live))
     }
 }

@@ -36,6 +36,7 @@ fn pool(failures: u16, when_all_ejected: WhenAllEjected) -> Arc<Pool> {
         health: Arc::new(rules(failures)),
         when_all_ejected,
         turn: Arc::new(AtomicU64::new(0)),
+        slow_start: None,
     };
     Arc::new(Pool::new(parts).unwrap())
 }
@@ -171,7 +172,8 @@ fn queued(max: usize) -> Arc<Pool> {
         slack: millis(1),
         small: millis(100),
     };
-    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), order };
+    let rules =
+        QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), target: None, order };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&probed()));
     let member = Member::new(address, live);
@@ -182,6 +184,7 @@ fn queued(max: usize) -> Arc<Pool> {
         health: Arc::new(probed()),
         when_all_ejected: WhenAllEjected::Refuse,
         turn: Arc::new(AtomicU64::new(0)),
+        slow_start: None,
     };
     Arc::new(Pool::queued(parts, Arc::new(Permits::new(rules, Clock::start()))).unwrap())
 }
@@ -314,6 +317,7 @@ fn a_new_snapshot_loses_no_waiter() {
             health: Arc::new(probed()),
             when_all_ejected: WhenAllEjected::Refuse,
             turn: Arc::new(AtomicU64::new(0)),
+            slow_start: None,
         };
         let newer = Arc::new(Pool::queued(parts, Arc::clone(pool.permits().unwrap())).unwrap());
         publisher.publish(snapshot(&newer));
@@ -335,6 +339,7 @@ fn of_two_answers_at_once_the_slower_one_is_remembered() {
             health: Arc::new(rules(1)),
             when_all_ejected: WhenAllEjected::Refuse,
             turn: Arc::new(AtomicU64::new(0)),
+            slow_start: None,
         };
         let pool = Arc::new(Pool::new(parts).unwrap());
         let slow = Duration::from_millis(100);

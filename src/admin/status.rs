@@ -106,6 +106,7 @@ struct RefusedTotals {
     full: u64,
     displaced: u64,
     too_late: u64,
+    shed: u64,
     no_endpoint: u64,
 }
 
@@ -261,7 +262,7 @@ impl Queue {
     fn of(report: &QueueReport, endpoints: &[Endpoint<'_>]) -> Self {
         let in_service = || endpoints.iter().filter(|endpoint| !endpoint.drained);
         let sum = |of: fn(&Endpoint<'_>) -> Option<u32>| in_service().filter_map(of).map(u64::from).sum();
-        let QueueReport { full, displaced, too_late, no_endpoint, .. } = *report;
+        let QueueReport { full, displaced, too_late, shed, no_endpoint, .. } = *report;
         Self {
             waiting: report.waiting,
             max: report.rules.order.max,
@@ -269,7 +270,7 @@ impl Queue {
             permits_out: sum(|endpoint| endpoint.permits_out),
             capacity: sum(|endpoint| endpoint.capacity),
             retry_after_seconds: seconds(report.retry_after),
-            refused: RefusedTotals { full, displaced, too_late, no_endpoint },
+            refused: RefusedTotals { full, displaced, too_late, shed, no_endpoint },
         }
     }
 }

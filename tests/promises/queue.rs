@@ -8,27 +8,27 @@ use weir_testkit::{Call, Endpoint, Gate, Plan, Raw, Reply, Weir, eventually};
 use crate::support::{NEVER_EJECT, Setup, ask, assert_metric, get, post, wait_for_exchanges};
 
 /// Who waits here waits as long as a test does.
-const PATIENT: &str = "capacity = 1, timeout = \"60s\"";
+pub(crate) const PATIENT: &str = "capacity = 1, timeout = \"60s\"";
 
 /// An endpoint that answers a request when the door of its target is opened.
-struct Shop {
-    endpoint: Endpoint,
-    doors: Doors,
+pub(crate) struct Shop {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) doors: Doors,
 }
 
 #[derive(Clone, Default)]
-struct Doors(Arc<Mutex<HashMap<String, Gate>>>);
+pub(crate) struct Doors(Arc<Mutex<HashMap<String, Gate>>>);
 
 impl Doors {
     fn of(&self, target: &str) -> Gate {
         self.0.lock().unwrap().entry(target.to_owned()).or_default().clone()
     }
 
-    fn open(&self, target: &str) {
+    pub(crate) fn open(&self, target: &str) {
         self.of(target).open();
     }
 
-    fn open_all(&self, targets: &[&str]) {
+    pub(crate) fn open_all(&self, targets: &[&str]) {
         for target in targets {
             self.open(target);
         }
@@ -36,46 +36,51 @@ impl Doors {
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::replying(|_| Reply::new(200))
+    }
+
+    /// What it replies when the door is opened.
+    pub(crate) fn replying(reply: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
         let doors = Doors::default();
         let inside = doors.clone();
         let endpoint = Endpoint::start(move |call: &Call| {
             let door = inside.of(call.target());
-            Plan::new().read_body().wait(&door).reply(Reply::new(200))
+            Plan::new().read_body().wait(&door).reply(reply(call))
         });
         Self { endpoint, doors }
     }
 
     /// The targets that it was asked for, in order.
-    fn targets(&self) -> Vec<String> {
+    pub(crate) fn targets(&self) -> Vec<String> {
         self.endpoint.requests().iter().map(|request| request.target().to_owned()).collect()
     }
 
     /// Waits until it was asked for so many, and for no more than these.
-    fn wait_for(&self, targets: &[&str]) {
+    pub(crate) fn wait_for(&self, targets: &[&str]) {
         self.endpoint.wait_for_requests(targets.len());
         assert_eq!(self.targets(), targets);
     }
 }
 
-fn before(shops: &[&Shop], queue: &str) -> Setup {
+pub(crate) fn before(shops: &[&Shop], queue: &str) -> Setup {
     let endpoints: Vec<&Endpoint> = shops.iter().map(|shop| &shop.endpoint).collect();
     Setup::before(&endpoints).service(&format!("queue = {{ {queue} }}")).service(NEVER_EJECT)
 }
 
 /// Sends without waiting for an answer.
-fn send(weir: &Weir, request: impl AsRef<[u8]>) -> Raw {
+pub(crate) fn send(weir: &Weir, request: impl AsRef<[u8]>) -> Raw {
     let mut client = Raw::connect(weir.address());
     client.write(request);
     client
 }
 
-fn wait_for_waiting(weir: &Weir, count: u32) {
+pub(crate) fn wait_for_waiting(weir: &Weir, count: u32) {
     weir.wait_for_metric("weir_queue_waiting", &[], |waiting| (waiting - f64::from(count)).abs() < f64::EPSILON);
 }
 
 /// Sends these one after the other, each when the one before waits.
-fn queue_up(weir: &Weir, requests: &[Vec<u8>]) -> Vec<Raw> {
+pub(crate) fn queue_up(weir: &Weir, requests: &[Vec<u8>]) -> Vec<Raw> {
     let before = weir.metric("weir_queue_waiting", &[]);
     let mut waiting = Vec::new();
     for request in requests {
@@ -86,13 +91,13 @@ fn queue_up(weir: &Weir, requests: &[Vec<u8>]) -> Vec<Raw> {
     waiting
 }
 
-fn gets(targets: &[&str]) -> Vec<Vec<u8>> {
+pub(crate) fn gets(targets: &[&str]) -> Vec<Vec<u8>> {
     targets.iter().map(|target| get(target).into_bytes()).collect()
 }
 
 /// Whoever waits for an answer gets a good one.
 #[track_caller]
-fn all_answered(clients: &mut [Raw]) {
+pub(crate) fn all_answered(clients: &mut [Raw]) {
     for client in clients {
         assert_eq!(client.response().status, 200);
     }
@@ -327,7 +332,7 @@ fn who_waits_is_served_by_whoever_is_there_when_endpoints_come_and_go() {
 }
 
 /// A second route, for what may wait.
-const BATCH: &str = "priority = 0\n[[route]]\npath = \"/batch\"\nservice = \"s\"\npriority = 1";
+pub(crate) const BATCH: &str = "priority = 0\n[[route]]\npath = \"/batch\"\nservice = \"s\"\npriority = 1";
 
 #[test]
 fn a_route_of_lower_priority_stands_back() {

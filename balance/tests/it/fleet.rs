@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use weir_balance::{
-    Ask, Endpoint, Endpoints, KeyHash, Latency, LoadFactor, Loads, Nanos, Policy, Selector, Slot, VirtualNodes, Weight,
-    dice,
+    Ask, Endpoint, Endpoints, KeyHash, Latency, LoadFactor, Loads, Nanos, Policy, Ramp, Selector, Slot, VirtualNodes,
+    Weight, dice,
 };
 
 /// What the dice of all tests are seeded with: a law about averages is about these numbers.
@@ -22,6 +22,7 @@ pub(crate) struct Member {
     pub(crate) admits: bool,
     pub(crate) in_flight: u32,
     pub(crate) latency: Latency,
+    pub(crate) ramp: Ramp,
 }
 
 /// A list of endpoints, which is also their loads.
@@ -37,6 +38,7 @@ impl Fleet {
             admits: true,
             in_flight: 0,
             latency: Latency::UNKNOWN,
+            ramp: Ramp::FULL,
         };
         Self(weights.iter().enumerate().map(member).collect())
     }
@@ -46,6 +48,12 @@ impl Fleet {
         for &index in ejected {
             self.0[index].admits = false;
         }
+        self
+    }
+
+    /// The same when all have served for long.
+    pub(crate) fn settled(mut self) -> Self {
+        self.0.iter_mut().for_each(|member| member.ramp = Ramp::FULL);
         self
     }
 
@@ -85,6 +93,12 @@ impl Loads for Fleet {
     }
     fn latency(&self, slot: Slot) -> Latency {
         self.0[slot.index()].latency
+    }
+    fn ramping(&self) -> bool {
+        self.0.iter().any(|member| member.ramp != Ramp::FULL)
+    }
+    fn ramp(&self, slot: Slot) -> Ramp {
+        self.0[slot.index()].ramp
     }
 }
 
@@ -152,21 +166,27 @@ fn any_latency() -> impl Strategy<Value = Latency> {
         .prop_map(|(estimate, unasked)| Latency { estimate, unasked: Nanos(unasked) })
 }
 
-/// Up to `most` endpoints in any state; an eighth of the fleets have hardly one that admits.
+fn any_ramp() -> impl Strategy<Value = Ramp> {
+    prop_oneof![3 => Just(1024), 1 => Just(512), 2 => 1_u16..1024].prop_map(Ramp::from_parts)
+}
+
+/// Up to `most` endpoints in any state; an eighth of the fleets have hardly one that admits, in half of them some ramp.
 pub(crate) fn any_fleet(most: usize) -> impl Strategy<Value = Fleet> {
     let admits = prop_oneof![4 => Just(0.7), 3 => Just(1.0), 1 => Just(0.03)];
-    admits.prop_flat_map(move |admits| {
-        let member = (any::<u32>(), 1_u16..=20, prop::bool::weighted(admits), 0_u32..4, any_latency());
+    (admits, any::<bool>()).prop_flat_map(move |(admits, ramping)| {
+        let ramp = if ramping { any_ramp().boxed() } else { Just(Ramp::FULL).boxed() };
+        let member = (any::<u32>(), 1_u16..=20, prop::bool::weighted(admits), 0_u32..4, any_latency(), ramp);
         prop::collection::hash_map("[a-z0-9.:]{1,12}", member, 0..=most).prop_map(|members| {
             // The order of a hash map is not reproducible; that of the random numbers is.
             let mut members: Vec<_> = members.into_iter().collect();
             members.sort_by(|(a_name, a), (b_name, b)| (a.0, a_name).cmp(&(b.0, b_name)));
-            let member = |(identity, (_, weight, admits, in_flight, latency))| Member {
+            let member = |(identity, (_, weight, admits, in_flight, latency, ramp))| Member {
                 identity,
                 weight,
                 admits,
                 in_flight,
                 latency,
+                ramp,
             };
             Fleet(members.into_iter().map(member).collect())
         })

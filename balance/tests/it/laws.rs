@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use proptest::{prelude::*, sample::Index};
-use weir_balance::{KeyHash, Latency, Loads, Nanos, Policy, Slot};
+use weir_balance::{KeyHash, Latency, Loads, Nanos, Policy, Ramp, Slot};
 
 use crate::fleet::{Fleet, any_bounded, any_fleet, any_key, any_keyed, any_policy, any_ring, any_still, asking, slot};
 
@@ -30,6 +30,12 @@ impl Loads for Changing<'_> {
     }
     fn latency(&self, slot: Slot) -> Latency {
         Latency { estimate: Some(Nanos(self.in_flight(slot).into())), unasked: Nanos(self.in_flight(slot).into()) }
+    }
+    fn ramping(&self) -> bool {
+        self.answers.borrow_mut().next() == Some(&true)
+    }
+    fn ramp(&self, slot: Slot) -> Ramp {
+        if self.in_flight(slot) == 1 { Ramp::FULL } else { Ramp::from_parts(100) }
     }
 }
 
@@ -150,6 +156,7 @@ proptest! {
         turn in any::<u64>(),
         tried in prop::collection::vec(any::<Index>(), 0..4),
     ) {
+        let fleet = fleet.settled();
         let tried = some_slots(&fleet, &tried);
         let load = |slot: Slot| {
             let member = &fleet.0[slot.index()];
@@ -224,6 +231,7 @@ proptest! {
         keys in prop::collection::vec(any::<u64>(), 1..50),
     ) {
         prop_assume!(fleet.0.iter().filter(|member| member.admits).count() >= 2);
+        let fleet = fleet.settled();
         let ejected = ejected.index(fleet.0.len());
         let after = fleet.clone().ejecting(&[ejected]);
         let selector = fleet.selector(policy);
@@ -259,7 +267,7 @@ proptest! {
         (policy, fleet) in (prop::sample::select(vec![Policy::P2c, Policy::PeakEwma]), any_fleet(12)),
         turn in any::<u64>(),
     ) {
-        let mut fleet = fleet;
+        let mut fleet = fleet.settled();
         // In use, so that estimates count in full.
         for member in &mut fleet.0 {
             member.latency.unasked = Nanos(0);
@@ -330,6 +338,7 @@ proptest! {
         key in any::<u64>(),
         tried in prop::collection::vec(any::<Index>(), 0..4),
     ) {
+        let fleet = fleet.settled();
         let tried = some_slots(&fleet, &tried);
         let picked = fleet.selector(policy).pick(&asking(0, Some(KeyHash(key)), &tried), &fleet);
         let open = || fleet.0.iter().enumerate().filter(|&(at, it)| it.admits && !tried.contains(&slot(at)));
@@ -348,6 +357,7 @@ proptest! {
         fleet in any_fleet(20),
         key in any::<u64>(),
     ) {
+        let fleet = fleet.settled();
         let ask = asking(0, Some(KeyHash(key)), &[]);
         let mut idle = fleet.clone();
         idle.0.iter_mut().for_each(|member| member.in_flight = 0);

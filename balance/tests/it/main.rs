@@ -5,5 +5,8 @@
 mod examples;
 mod fleet;
 mod laws;
+mod pace;
+mod places;
 mod queue;
+mod ramps;
 mod spread;

@@ -5,13 +5,13 @@ use weir_balance::{KeyHash, Latency, Nanos, Policy, key_hash};
 use crate::fleet::{Fleet, MAGLEV, SLOTS, asking, ring};
 
 /// Turns 0, 1, 2, … with keys as different as paths are.
-fn asks(count: u64) -> impl Iterator<Item = (u64, Option<KeyHash>)> {
+pub(crate) fn asks(count: u64) -> impl Iterator<Item = (u64, Option<KeyHash>)> {
     (0..count).map(|turn| (turn, Some(key_hash(format!("/photos/{turn}.jpg").as_bytes()))))
 }
 
 /// Every policy, with the tolerance of its shares: exact turns; six times the 1 / sqrt(10,000) of a throw of dice, or of
 /// the keys that a table of even shares is asked for; the 1 / sqrt(places) of a ring or of slots, three times.
-fn policies() -> [(Policy, f64); 10] {
+pub(crate) fn policies() -> [(Policy, f64); 10] {
     [
         (Policy::RoundRobin, 0.02),
         (Policy::Weighted, 0.02),
@@ -26,7 +26,7 @@ fn policies() -> [(Policy, f64); 10] {
     ]
 }
 
-fn assert_near(hits: u32, expected: f64, tolerance: f64, what: &str) {
+pub(crate) fn assert_near(hits: u32, expected: f64, tolerance: f64, what: &str) {
     let off = (f64::from(hits) - expected).abs() / expected;
     assert!(off <= tolerance, "{what}: {hits} hits where {expected:.0} were due, {:.1} % off", off * 100.0);
 }

@@ -16,7 +16,7 @@ pub(super) use print::print;
 
 pub(crate) static QUEUE: Spec = Spec {
     header: "[service.queue]",
-    keys: &[&CAPACITY, &MAX, &TIMEOUT, &ORDER, &AGEING, &BELIEVED, &EXTRA, &SMALL, &STEP, &SLACK, &ADAPTIVE],
+    keys: &[&CAPACITY, &MAX, &TIMEOUT, &TARGET, &ORDER, &AGEING, &BELIEVED, &EXTRA, &SMALL, &STEP, &SLACK, &ADAPTIVE],
     later: &[],
     example: "queue = { capacity = 2 }",
     about: "With this table an endpoint never serves more exchanges at once than its capacity; the rest wait here, for \
@@ -65,6 +65,13 @@ static TIMEOUT: Key<Duration, Otherwise<Millis>> = Key {
     kind: Duration { min: SHORTEST, max: ONE_DAY },
     absent: Otherwise(defaults::QUEUE_TIMEOUT),
     meaning: "Longest wait; then 503 with `Retry-After`.",
+};
+static TARGET: Key<Duration, Optional> = Key {
+    name: "target",
+    kind: Duration { min: SHORTEST, max: ONE_DAY },
+    absent: Optional(|| "nobody is refused before `max` and `timeout`".to_owned()),
+    meaning: "When everybody has waited longer than this, for as long again, only as many may wait as get through within \
+              this time; the newest of the last `priority` go first, answered 503 with `Retry-After`.",
 };
 static ORDER: Key<Word<Order>, Optional> = Key {
     name: "order",
@@ -148,6 +155,7 @@ pub(super) fn read(
     let permits = section.take(&CAPACITY, sink);
     let max = section.take(&MAX, sink);
     let timeout = section.take(&TIMEOUT, sink);
+    let target = section.take(&TARGET, sink);
     let order = section.take(&ORDER, sink);
     let ageing = section.take(&AGEING, sink);
     let believed = section.take(&BELIEVED, sink);
@@ -159,6 +167,7 @@ pub(super) fn read(
     let predicts = work? != WorkFrom::Nothing;
     let order = order?.unwrap_or(if predicts { Order::SmallestFirst } else { Order::Fifo });
     refuse_idle_keys(&section, order, predicts, sink);
+    refuse_idle_target(&section, target, timeout, max, sink);
     let nanos = |span: Millis| Nanos::from_millis(span.get());
     let (factor, otherwise) = match order {
         Order::Fifo => (0, 0),
@@ -168,6 +177,7 @@ pub(super) fn read(
         capacity: capacity(permits?),
         extra: extra?.unwrap_or(otherwise),
         timeout: timeout?,
+        target: target?,
         order: Rules {
             max: max?,
             factor,
@@ -179,6 +189,26 @@ pub(super) fn read(
         },
     };
     Ok(Some(QueueRead { rules, adaptive: adaptive? }))
+}
+
+/// A target that nobody can miss: who waits that long, and as long again, is refused already.
+fn refuse_idle_target(
+    section: &Section<'_>,
+    target: Result<Option<Millis>, Reported>,
+    timeout: Result<Millis, Reported>,
+    max: Result<usize, Reported>,
+    sink: &mut Sink,
+) {
+    let Ok(Some(target)) = target else { return };
+    let fault = if max == Ok(0) {
+        Fault::new("a queue with `max = 0` has no waits", "nobody waits here").help("leave `target` out")
+    } else if timeout.is_ok_and(|timeout| timeout <= target) {
+        Fault::new("a `target` is less than the `timeout`", "nobody waits for longer than that")
+            .help("write a shorter `target`: a fifth of the `timeout` for example")
+    } else {
+        return;
+    };
+    sink.wrong(section.key_span(TARGET.name), fault);
 }
 
 /// Keys that would do nothing beside the others.

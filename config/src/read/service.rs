@@ -12,7 +12,7 @@ use weir_snapshot::{KeySource, Millis, Queueing, WhenAllEjected};
 use super::endpoints::{self, ENDPOINTS, EndpointRead};
 use super::queue::{self, QUEUE_TABLE, WORK};
 use super::source::{self, CONSUL_TABLES, DNS_TABLES, FILE_TABLES};
-use super::{ONE_DAY, health};
+use super::{ONE_DAY, SHORTEST, health};
 use crate::near::nearest;
 use crate::raw::{Duration, Factor, Key, Optional, Otherwise, Required, Section, Spec, Tables, Text, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
@@ -34,6 +34,7 @@ pub(crate) static SERVICE: Spec = Spec {
         &EMPTY_AFTER,
         &HEALTH_TABLE,
         &ALL_EJECTED,
+        &SLOW_START,
         &QUEUE_TABLE,
         &WORK,
     ],
@@ -148,6 +149,13 @@ static ALL_EJECTED: Key<Word<WhenAllEjected>, Otherwise<WhenAllEjected>> = Key {
     kind: Word { words: &[("try-all", WhenAllEjected::TryAll), ("refuse", WhenAllEjected::Refuse)], later: &[] },
     absent: Otherwise(WhenAllEjected::TryAll),
     meaning: "When no endpoint is healthy: try them all the same, or answer 503.",
+};
+static SLOW_START: Key<Duration, Optional> = Key {
+    name: "slow_start",
+    kind: Duration { min: SHORTEST, max: ONE_DAY },
+    absent: Optional(|| "the whole share at once".to_owned()),
+    meaning: "How long it takes until an endpoint that joined or came back gets its whole share; it begins with a tenth. See \
+              `docs/guide/slow-start.md`.",
 };
 
 static HASH_KEY: Key<Text<KeyWord>, Required> = Key {
@@ -288,6 +296,7 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
     let empty_after = section.take(&EMPTY_AFTER, sink);
     let health = section.table(&HEALTH_TABLE, sink).and_then(|section| health::read(&section, sink));
     let when_all_ejected = section.take(&ALL_EJECTED, sink);
+    let slow_start = section.take(&SLOW_START, sink);
     let work = section.take(&WORK, sink);
     let queue = queue::read(section, work, sink);
     if matches!(queue, Ok(None)) && !section.is_misspelt(QUEUE_TABLE.name) {
@@ -310,6 +319,7 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
             empty_after: empty_after?,
             health: health?,
             when_all_ejected: when_all_ejected?,
+            slow_start: slow_start?,
             queue: queue?.map(|queue| queue.rules),
             work: told?.work,
             adaptive: told?.adaptive,

@@ -85,7 +85,7 @@ fn a_queue_keeps_its_permits_across_reloads_and_takes_other_rules() {
 fn rules(max: usize) -> QueueRules {
     let none = Nanos(0);
     let order = Rules { max, factor: 0, believed: none, least: none, handicap: none, slack: none, small: none };
-    QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), order }
+    QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), target: None, order }
 }
 
 #[test]
@@ -172,6 +172,34 @@ fn who_left_and_came_back_to_an_address_is_of_another_generation_and_nobody_else
     assert_eq!(generations(&first)[1], generations(&third)[1]);
     assert_ne!(generations(&first)[0], generations(&third)[0]);
     assert!(Arc::ptr_eq(&first.pools[0].members()[0].live, &third.pools[0].members()[0].live), "it is remembered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_or_comes_back_starts_slowly_and_the_first_fleet_shares_evenly() {
+    let (clock, mut lives) = (Clock::start(), Lives::new());
+    let mut of = |ports: &[u16]| {
+        let mut config = one_service(ports);
+        config.services[0].slow_start = Some(Millis::from_secs(30));
+        let found = [fixed(&config.services[0])];
+        assemble(&config, &found, &mut lives, clock).unwrap()
+    };
+    // Of a thousand exchanges now, those of the endpoint that was listed last.
+    let last = |snapshot: &Snapshot| {
+        let pool = &snapshot.pools[0];
+        let slots = (0..1000).map(|_| pool.lease(clock.now(), None, &[]).unwrap().slot().index());
+        slots.filter(|&index| index + 1 == pool.members().len()).count()
+    };
+    let hour = std::time::Duration::from_hours(1);
+    assert_eq!(last(&of(&[1, 2])), 500, "the first fleet");
+    tokio::time::advance(hour).await;
+    let joined = of(&[1, 2, 3]);
+    assert!((5..70).contains(&last(&joined)), "{}", last(&joined));
+    tokio::time::advance(hour).await;
+    assert!((330..337).contains(&last(&joined)), "{}", last(&joined));
+    of(&[1, 2]);
+    let back = of(&[1, 2, 3]);
+    assert!(Arc::ptr_eq(&joined.pools[0].members()[2].live, &back.pools[0].members()[2].live), "it is remembered");
+    assert!((5..70).contains(&last(&back)), "{}", last(&back));
 }
 
 #[test]

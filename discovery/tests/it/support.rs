@@ -155,6 +155,7 @@ pub(crate) fn service(name: &str, addresses: &[SocketAddr], health: HealthRules)
         empty_after: Millis::from_secs(30),
         health,
         when_all_ejected: WhenAllEjected::TryAll,
+        slow_start: None,
         queue: None,
         work: WorkFrom::Nothing,
         adaptive: false,

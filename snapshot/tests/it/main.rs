@@ -13,5 +13,7 @@ mod permits;
 mod publish;
 mod route;
 #[cfg(test)]
+mod slow_start;
+#[cfg(test)]
 mod support;
 mod verdict;

@@ -1,5 +1,6 @@
 //! Permits and the queue for them, one situation at a time; [`model`] is any number of them.
 
+mod late;
 mod model;
 
 use std::future::Future;
@@ -33,7 +34,7 @@ fn order() -> Rules {
 
 fn permits(capacity: u32, order: Rules) -> Arc<Permits> {
     let capacity = NonZeroU32::new(capacity).unwrap();
-    let rules = QueueRules { capacity, extra: 0, timeout: Millis::from_secs(5), order };
+    let rules = QueueRules { capacity, extra: 0, timeout: Millis::from_secs(5), target: None, order };
     Arc::new(Permits::new(rules, Clock::start()))
 }
 
@@ -254,6 +255,7 @@ fn a_capacity_that_grows_serves_those_who_wait_and_one_that_shrinks_takes_nothin
         capacity: NonZeroU32::new(capacity).unwrap(),
         extra: 0,
         timeout: Millis::from_secs(5),
+        target: None,
         order: order(),
     };
     permits.change(sized(2));
@@ -370,7 +372,8 @@ fn lease_at(pool: &Pool, address: std::net::SocketAddr) -> weir_balance::Slot {
 
 #[test]
 fn a_small_one_is_served_beside_large_ones_and_a_large_one_waits() {
-    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), order: order() };
+    let rules =
+        QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), target: None, order: order() };
     let permits = Arc::new(Permits::new(rules, Clock::start()));
     let pool = queued(parts(1, crate::support::rules()), &permits);
     let first = lease(ask_for(&pool, 1100));
@@ -413,7 +416,8 @@ fn a_service_without_a_queue_answers_as_it_leases() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_too_long_is_told_so_and_is_out_of_the_queue() {
     let clock = Clock::start();
-    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), order: order() };
+    let rules =
+        QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), target: None, order: order() };
     let permits = Arc::new(Permits::new(rules, clock));
     let pool = queued(parts(1, crate::support::rules()), &permits);
     let tried = Tried::default();
@@ -438,6 +442,7 @@ async fn the_time_to_come_back_is_that_of_the_queue_at_its_pace() {
         capacity: NonZeroU32::MIN,
         extra: 0,
         timeout: Millis::from_secs(60),
+        target: None,
         order: Rules { max: 20, ..order() },
     };
     let permits = Arc::new(Permits::new(rules, clock));

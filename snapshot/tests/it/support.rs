@@ -41,6 +41,7 @@ pub(crate) fn parts(count: u16, health: HealthRules) -> PoolParts {
         health: Arc::new(health),
         when_all_ejected: WhenAllEjected::Refuse,
         turn: Arc::new(AtomicU64::new(0)),
+        slow_start: None,
     }
 }
 

@@ -3,12 +3,14 @@
 use weir_balance::{Nanos, Rules};
 use weir_snapshot::{Millis, QueueRules, WorkFrom};
 
-use super::{ADAPTIVE, AGEING, BELIEVED, CAPACITY, EXTRA, MAX, ORDER, Order, QUEUE, SLACK, SMALL, STEP, TIMEOUT};
+use super::{
+    ADAPTIVE, AGEING, BELIEVED, CAPACITY, EXTRA, MAX, ORDER, Order, QUEUE, SLACK, SMALL, STEP, TARGET, TIMEOUT,
+};
 use crate::defaults;
 use crate::raw::Page;
 
 pub(in crate::read) fn print(rules: &QueueRules, work: WorkFrom, adaptive: bool, page: &mut Page) {
-    let QueueRules { capacity, extra, timeout, order } = rules;
+    let QueueRules { capacity, extra, timeout, order, target } = rules;
     let Rules { max, factor, believed, least: _, handicap, slack, small } = order;
     let predicts = work != WorkFrom::Nothing;
     let usual = if predicts { Order::SmallestFirst } else { Order::Fifo };
@@ -17,6 +19,7 @@ pub(in crate::read) fn print(rules: &QueueRules, work: WorkFrom, adaptive: bool,
     page.key(&CAPACITY, &capacity.get());
     page.key(&MAX, max);
     page.key(&TIMEOUT, timeout);
+    page.key(&TARGET, target);
     page.settled(&ORDER, &order, &usual);
     if order == Order::SmallestFirst {
         page.settled(&AGEING, factor, &defaults::AGEING);

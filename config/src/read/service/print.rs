@@ -4,8 +4,8 @@ use weir_balance::{LoadFactor, Policy, VirtualNodes};
 use weir_snapshot::KeySource;
 
 use super::{
-    ALL_EJECTED, BOUNDED, Choice, EMPTY_AFTER, HASH, HASH_KEY, IP_PREFIX, KeyWord, NAME, POLICY, SERVICE, V4, V6,
-    VIRTUAL,
+    ALL_EJECTED, BOUNDED, Choice, EMPTY_AFTER, HASH, HASH_KEY, IP_PREFIX, KeyWord, NAME, POLICY, SERVICE, SLOW_START,
+    V4, V6, VIRTUAL,
 };
 use crate::Service;
 use crate::raw::Page;
@@ -13,8 +13,20 @@ use crate::read::queue::{QUEUE_TABLE, WORK};
 use crate::read::{endpoints, health, queue, source};
 
 pub(in crate::read) fn print(service: &Service, page: &mut Page) {
-    let Service { name, policy, key, endpoints, sources, empty_after, health, when_all_ejected, queue, work, adaptive } =
-        service;
+    let Service {
+        name,
+        policy,
+        key,
+        endpoints,
+        sources,
+        empty_after,
+        health,
+        when_all_ejected,
+        slow_start,
+        queue,
+        work,
+        adaptive,
+    } = service;
     page.table(SERVICE.header);
     page.key(&NAME, name);
     page.key(&POLICY, &Choice::of(*policy));
@@ -22,6 +34,7 @@ pub(in crate::read) fn print(service: &Service, page: &mut Page) {
     endpoints::print(endpoints, written.named(), page);
     page.key(&EMPTY_AFTER, empty_after);
     page.key(&ALL_EJECTED, when_all_ejected);
+    page.key(&SLOW_START, slow_start);
     match queue {
         Some(_) => page.key(&WORK, work),
         None => page.no_table(&QUEUE_TABLE),

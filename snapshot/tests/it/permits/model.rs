@@ -47,10 +47,12 @@ proptest! {
         steps in prop::collection::vec(any_step(), 0..150),
         try_all in any::<bool>(),
         extra in 0_u32..3,
+        sheds in any::<bool>(),
     ) {
         let sized = |capacity| QueueRules {
             capacity: NonZeroU32::new(capacity).unwrap(),
-            extra, timeout: Millis::from_secs(3600),
+            // A queue that is late whenever two wait.
+            extra, timeout: Millis::from_secs(3600), target: sheds.then_some(Millis::new(0)),
             order: Rules { max: 20, ..order() },
         };
         let mut capacity = 2;

@@ -1,0 +1,88 @@
+//! Which endpoints of a service get less than their share because they came a short time ago.
+//!
+//! In: when each began to serve, the time that a slow start takes. Out: a [`Ramp`] for each, as long as there is one.
+//! Cost: one load a pick while none ramps; nothing for services without slow start.
+//! An endpoint begins to serve when it joins, when its first probe succeeds, and when it is restored. The first fleet begins
+//! as well: all of it, so that who is found a moment later than the others is not left behind; see `weir_balance::Ramp`.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use weir_balance::{Nanos, Ramp};
+
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
+use crate::{Live, Member, Millis, Moment, Tier};
+
+/// When an endpoint of a service last began to serve. Shared by the endpoints of the service.
+#[derive(Debug)]
+pub struct Starts(AtomicU64);
+
+impl Starts {
+    /// None ever began.
+    #[expect(clippy::new_without_default, reason = "loom's atomics have none")]
+    pub fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn began(&self, now: Moment) {
+        self.0.fetch_max(now.as_nanos(), Relaxed);
+    }
+}
+
+/// The slow start of a service.
+#[derive(Clone, Debug)]
+pub struct SlowStart {
+    /// How long it takes until an endpoint gets its whole share.
+    pub span: Millis,
+    /// Of the endpoints of the service.
+    pub starts: Arc<Starts>,
+}
+
+impl SlowStart {
+    /// `None` when all endpoints have served for long enough.
+    pub(crate) fn at(&self, now: Moment) -> Option<Ramps> {
+        let newest = Moment::from_nanos(self.starts.0.load(Relaxed));
+        let ramping = now.since(newest) < self.span.duration();
+        ramping.then(|| Ramps { now, span: Nanos::from_millis(self.span.get()) })
+    }
+}
+
+/// A moment at which endpoints ramp.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ramps {
+    now: Moment,
+    span: Nanos,
+}
+
+impl Ramps {
+    pub(crate) fn of(self, live: &Live) -> Ramp {
+        let age = self.now.since(live.began()).as_nanos();
+        Ramp::of(Nanos(u64::try_from(age).unwrap_or(u64::MAX)), self.span)
+    }
+
+    /// How far they are that serve: permits are parted relative to the furthest of a tier.
+    pub(crate) fn furthest(self, members: &[Member]) -> Furthest {
+        let serves = |member: &&Member| !member.drained && !member.live.is_ejected();
+        let same = members.chunk_by(|one, other| one.tier == other.tier);
+        let most = |tier: &[Member]| tier.iter().filter(serves).map(|member| self.of(&member.live)).max();
+        let tiers = same.filter_map(|tier| Some((tier.first()?.tier, most(tier)?))).collect();
+        Furthest { ramps: self, tiers }
+    }
+}
+
+/// The furthest endpoint of each tier.
+#[derive(Debug)]
+pub(crate) struct Furthest {
+    ramps: Ramps,
+    tiers: Vec<(Tier, Ramp)>,
+}
+
+impl Furthest {
+    /// What an endpoint of this capacity has of it, at least one.
+    pub(crate) fn part_of(&self, capacity: NonZeroU32, member: &Member) -> NonZeroU32 {
+        let most = self.tiers.iter().find(|(tier, _)| *tier == member.tier).map_or(Ramp::FULL, |tier| tier.1);
+        let part = self.ramps.of(&member.live).part_of(capacity.get(), most);
+        NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN)
+    }
+}
