@@ -138,7 +138,8 @@ fn weir_does_not_start_where_others_can_reach_it_without_a_token_or_without_one_
     assert!(said.contains("needs a token") && said.contains("weir.toml:4:10") && said.contains("token_file"), "{said}");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    for (text, word) in [(None, "cannot read"), (Some("  \n"), "holds no token"), (Some("two words"), "holds no token")] {
+    for (text, word) in [(None, "cannot read"), (Some("  \n"), "holds no token"), (Some("two words"), "holds no token")]
+    {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }
@@ -200,9 +201,15 @@ fn a_drain_moves_traffic_away_and_outlasts_what_the_source_says() {
     assert_eq!(served(&weir, &[&one, &other, &third], 10), [0, 5, 5]);
 
     let shown = endpoint(&weir, one.address());
-    assert_eq!(shown["override"], json!({ "drained": true, "weight": 1, "believed": { "drained": false, "weight": 1 } }));
+    assert_eq!(
+        shown["override"],
+        json!({ "drained": true, "weight": 1, "believed": { "drained": false, "weight": 1 } })
+    );
     assert_eq!(shown["source"], format!("file {}", list.display()));
-    assert_eq!(service(&weir)["counts"], json!({ "endpoints": 3, "healthy": 2, "unproven": 0, "ejected": 0, "drained": 1 }));
+    assert_eq!(
+        service(&weir)["counts"],
+        json!({ "endpoints": 3, "healthy": 2, "unproven": 0, "ejected": 0, "drained": 1 })
+    );
     let said = look(&weir, "/api/overrides", 200);
     let address = one.address().to_string();
     let expected = json!([{ "service": "s", "address": address, "drain": true, "weight": null, "present": true }]);
@@ -375,7 +382,9 @@ fn to_ask_changes_no_answer_and_with_nobody_else_about_the_next_request_goes_whe
             let before = a.requests().len();
             assert_eq!(ask(&mut client, get("/")).status, 200);
             // Until the exchange before is over it counts as load.
-            eventually("it is over", || service(&weir)["endpoints"].as_array().unwrap().iter().all(|it| it["in_flight"] == 0));
+            eventually("it is over", || {
+                service(&weir)["endpoints"].as_array().unwrap().iter().all(|it| it["in_flight"] == 0)
+            });
             let went = if a.requests().len() > before { &a } else { &b };
             assert_eq!(told["outcome"]["endpoint"], went.address().to_string(), "{policy}: {told}");
         }
@@ -437,7 +446,10 @@ fn the_newest_exchanges_are_kept_as_many_as_configured_and_without_their_queries
     assert_eq!(paths, ["/5", "/4", "/3"]);
     assert!(!told.to_string().contains("secret"), "{told}");
     let newest = &told["exchanges"][0];
-    assert_eq!((&newest["status"], &newest["service"], &newest["host"]), (&200.into(), &"s".into(), &"weir.test".into()));
+    assert_eq!(
+        (&newest["status"], &newest["service"], &newest["host"]),
+        (&200.into(), &"s".into(), &"weir.test".into())
+    );
     assert_eq!(newest["tries"], json!([{ "endpoint": one.address().to_string(), "outcome": "answered" }]));
     assert_eq!(look(&weir, "/api/recent?limit=1", 200)["exchanges"].as_array().unwrap().len(), 1);
     assert_eq!(look(&weir, "/api/recent?status=404", 200)["exchanges"], json!([]));
@@ -448,6 +460,36 @@ fn the_newest_exchanges_are_kept_as_many_as_configured_and_without_their_queries
     wait_for_exchanges(&weir, 1);
     assert_eq!(look(&weir, "/api/recent", 200)["exchanges"], json!([]));
     assert!(look(&weir, "/api/explain?id=x", 404)["help"].as_str().unwrap().contains("recent"));
+}
+
+#[test]
+fn a_reload_is_waited_for_and_told_with_all_that_is_different_or_wrong() {
+    let (one, other) = (named(), named());
+    let setup = Setup::before(&[&one]).policy("weighted");
+    let weir = setup.start();
+    let told = change(&weir, "POST /api/reload", "", 200);
+    assert_eq!((&told["result"], &told["changes"]), (&"unchanged".into(), &json!([])));
+    change(&weir, &action(one.address(), "weight"), "{ \"weight\": 4 }", 200);
+
+    weir.rewrite(&Setup::before(&[&one, &other]).policy("weighted").toml().replace("[log]", "recent = 7\n[log]"));
+    let told = change(&weir, "POST /api/reload", "", 200);
+    // weir may have seen the change by itself a moment before.
+    assert!(told["result"] == "applied" || told["result"] == "unchanged", "{told}");
+    assert!(told["pending"].to_string().contains("recent"), "{told}");
+    assert_eq!(served(&weir, &[&one, &other], 10), [8, 2], "the override has outlasted it");
+    let status = look(&weir, "/api/status", 200);
+    let reloads = status["configuration"]["reloads"].as_array().unwrap();
+    let applied = reloads.iter().find(|reload| reload["result"] == "applied").unwrap();
+    assert!(applied["changes"].to_string().contains(&other.address().to_string()), "{status}");
+    assert_eq!(status["configuration"]["pending"], told["pending"]);
+
+    weir.rewrite(&setup.toml().replace("weighted", "wieghted"));
+    let told = change(&weir, "POST /api/reload", "", 422);
+    assert_eq!(told["result"], "rejected");
+    let problems = told["problems"].as_str().unwrap();
+    assert!(problems.contains("did you mean `weighted`") && problems.contains("weir.toml:"), "{problems}");
+    assert_eq!(served(&weir, &[&one, &other], 5), [4, 1], "nothing has changed");
+    assert_eq!(look(&weir, "/api/status", 200)["configuration"]["reloads"][0]["result"], "rejected");
 }
 
 #[test]
@@ -500,6 +542,7 @@ fn calls_that_make_no_sense_are_answered_with_what_to_do_instead() {
         ("DELETE /api/overrides?service=s".to_owned(), "", 404),
         ("POST /api/status".to_owned(), "", 405),
         ("PUT /api/overrides".to_owned(), "", 405),
+        ("POST /api/reload".to_owned(), "{ \"force\": true }", 400),
     ] {
         let told = change(&weir, &line, body, status);
         assert!(told["error"].is_string() && !told["help"].as_str().unwrap().is_empty(), "{line}: {told}");
@@ -524,9 +567,9 @@ fn difference(at: &str, shown: &Value, real: &Value) -> Option<String> {
             (None, _) => None,
             (Some(_), None) => Some(format!("{at} is empty")),
         },
-        (Value::Bool(_), Value::Bool(_)) | (Value::Number(_), Value::Number(_)) | (Value::String(_), Value::String(_)) => {
-            None
-        }
+        (Value::Bool(_), Value::Bool(_))
+        | (Value::Number(_), Value::Number(_))
+        | (Value::String(_), Value::String(_)) => None,
         _ => Some(format!("{at} is {real}, shown {shown}")),
     }
 }
@@ -544,7 +587,8 @@ fn the_examples_of_the_page_about_it_answer_what_they_show() {
     let (real, absent) = (SocketAddr::from(([127, 0, 0, 1], weir_testkit::free_port())), Endpoint::absent());
     let _running = optimizer(real, "one");
     let (toml, _) = block("toml", &page).unwrap();
-    let ends = |text: &str| text.replace("127.0.0.1:3001", &real.to_string()).replace("127.0.0.1:3002", &absent.to_string());
+    let ends =
+        |text: &str| text.replace("127.0.0.1:3001", &real.to_string()).replace("127.0.0.1:3002", &absent.to_string());
     let toml = ends(&toml).replace("127.0.0.1:9090", "127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0");
     let weir = Weir::start(WEIR, &toml);
     // Until the one that nobody listens at is out, as the page shows it.
