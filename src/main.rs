@@ -11,10 +11,12 @@ mod demo;
 mod import;
 mod metrics;
 mod open_files;
+mod reload;
 mod run;
 mod series;
 mod signals;
 mod traffic;
+mod watch;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

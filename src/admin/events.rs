@@ -19,6 +19,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Admin;
 use super::answer::Mistake;
+use super::reloads::Configuration;
 use super::status::{self, Parts, Status};
 use super::times::Times;
 use crate::traffic::{self, Traffic};
@@ -101,6 +102,7 @@ impl Looker {
             report: &report,
             listeners: admin.proxy.listeners(),
             work: admin.proxy.work_reports(),
+            configuration: Configuration::of(&admin.reloader),
         };
         let mut status = status::status(&parts, None);
         let gone = changes(&mut status, told);

@@ -234,7 +234,7 @@ impl Cli {
         let exit = match self.command {
             Command::Check(check) => check::check(&check),
             Command::Run { file } => match check::load(&file) {
-                Ok(config) => outcome(run::blocking(config)),
+                Ok(config) => outcome(run::blocking(config, file)),
                 Err(refused) => complain(&refused.to_string()),
             },
             Command::Import { file } => match import::import(&file) {

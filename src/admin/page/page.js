@@ -42,7 +42,10 @@ function heard(name, event) {
     const gone = event.gone.filter((gone) => gone.service === service.name).map((gone) => gone.address);
     show(place, { ...service, gone, traffic: traffic.get(service.name) }, event.now_unix_seconds, whole);
   }
-  if (event.reloads) reloads(event.reloads);
+  const { pending, reloads: all } = event.configuration;
+  byId("pending").hidden = pending.length === 0;
+  put(byId("pending"), `Waits for a restart:\n${pending.join("\n")}`);
+  reloads(all);
   filter();
 }
 
@@ -87,13 +90,16 @@ function changed(text) {
 
 function reloads(all) {
   const list = byId("reloads");
-  if (all.length === 0) return;
+  // The newest says whether there is another one: nothing is touched while someone may be reading.
+  const newest = `${all[0]?.at_unix_seconds}`;
+  if (all.length === 0 || list.dataset.newest === newest) return;
+  list.dataset.newest = newest;
   const items = all.map((reload) => {
     const colour = reload.result === "rejected" ? "bad" : "good";
     const time = make("time", {}, new Date(reload.at_unix_seconds * 1000).toLocaleTimeString());
-    const lines = [...(reload.changes ?? []), ...(reload.pending ?? []), ...(reload.problems ? [reload.problems] : [])];
+    const lines = [...reload.changes, ...(reload.problems ? [reload.problems.trim()] : [])];
     const about = lines.length ? `\n${lines.join("\n")}` : "";
-    return make("li", {}, time, make("span", { class: colour }, reload.result), ` by ${reload.trigger}${about}`);
+    return make("li", {}, time, make("span", { class: colour }, reload.result), ` (${reload.trigger})${about}`);
   });
   list.replaceChildren(...items);
 }
