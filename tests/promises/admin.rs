@@ -138,7 +138,8 @@ fn weir_does_not_start_where_others_can_reach_it_without_a_token_or_without_one_
     assert!(said.contains("needs a token") && said.contains("weir.toml:4:10") && said.contains("token_file"), "{said}");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    for (text, word) in [(None, "cannot read"), (Some("  \n"), "holds no token"), (Some("two words"), "holds no token")] {
+    for (text, word) in [(None, "cannot read"), (Some("  \n"), "holds no token"), (Some("two words"), "holds no token")]
+    {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }
@@ -200,9 +201,15 @@ fn a_drain_moves_traffic_away_and_outlasts_what_the_source_says() {
     assert_eq!(served(&weir, &[&one, &other, &third], 10), [0, 5, 5]);
 
     let shown = endpoint(&weir, one.address());
-    assert_eq!(shown["override"], json!({ "drained": true, "weight": 1, "believed": { "drained": false, "weight": 1 } }));
+    assert_eq!(
+        shown["override"],
+        json!({ "drained": true, "weight": 1, "believed": { "drained": false, "weight": 1 } })
+    );
     assert_eq!(shown["source"], format!("file {}", list.display()));
-    assert_eq!(service(&weir)["counts"], json!({ "endpoints": 3, "healthy": 2, "unproven": 0, "ejected": 0, "drained": 1 }));
+    assert_eq!(
+        service(&weir)["counts"],
+        json!({ "endpoints": 3, "healthy": 2, "unproven": 0, "ejected": 0, "drained": 1 })
+    );
     let said = look(&weir, "/api/overrides", 200);
     let address = one.address().to_string();
     let expected = json!([{ "service": "s", "address": address, "drain": true, "weight": null, "present": true }]);
@@ -375,7 +382,9 @@ fn to_ask_changes_no_answer_and_with_nobody_else_about_the_next_request_goes_whe
             let before = a.requests().len();
             assert_eq!(ask(&mut client, get("/")).status, 200);
             // Until the exchange before is over it counts as load.
-            eventually("it is over", || service(&weir)["endpoints"].as_array().unwrap().iter().all(|it| it["in_flight"] == 0));
+            eventually("it is over", || {
+                service(&weir)["endpoints"].as_array().unwrap().iter().all(|it| it["in_flight"] == 0)
+            });
             let went = if a.requests().len() > before { &a } else { &b };
             assert_eq!(told["outcome"]["endpoint"], went.address().to_string(), "{policy}: {told}");
         }
@@ -437,7 +446,10 @@ fn the_newest_exchanges_are_kept_as_many_as_configured_and_without_their_queries
     assert_eq!(paths, ["/5", "/4", "/3"]);
     assert!(!told.to_string().contains("secret"), "{told}");
     let newest = &told["exchanges"][0];
-    assert_eq!((&newest["status"], &newest["service"], &newest["host"]), (&200.into(), &"s".into(), &"weir.test".into()));
+    assert_eq!(
+        (&newest["status"], &newest["service"], &newest["host"]),
+        (&200.into(), &"s".into(), &"weir.test".into())
+    );
     assert_eq!(newest["tries"], json!([{ "endpoint": one.address().to_string(), "outcome": "answered" }]));
     assert_eq!(look(&weir, "/api/recent?limit=1", 200)["exchanges"].as_array().unwrap().len(), 1);
     assert_eq!(look(&weir, "/api/recent?status=404", 200)["exchanges"], json!([]));
@@ -524,9 +536,9 @@ fn difference(at: &str, shown: &Value, real: &Value) -> Option<String> {
             (None, _) => None,
             (Some(_), None) => Some(format!("{at} is empty")),
         },
-        (Value::Bool(_), Value::Bool(_)) | (Value::Number(_), Value::Number(_)) | (Value::String(_), Value::String(_)) => {
-            None
-        }
+        (Value::Bool(_), Value::Bool(_))
+        | (Value::Number(_), Value::Number(_))
+        | (Value::String(_), Value::String(_)) => None,
         _ => Some(format!("{at} is {real}, shown {shown}")),
     }
 }
@@ -544,7 +556,8 @@ fn the_examples_of_the_page_about_it_answer_what_they_show() {
     let (real, absent) = (SocketAddr::from(([127, 0, 0, 1], weir_testkit::free_port())), Endpoint::absent());
     let _running = optimizer(real, "one");
     let (toml, _) = block("toml", &page).unwrap();
-    let ends = |text: &str| text.replace("127.0.0.1:3001", &real.to_string()).replace("127.0.0.1:3002", &absent.to_string());
+    let ends =
+        |text: &str| text.replace("127.0.0.1:3001", &real.to_string()).replace("127.0.0.1:3002", &absent.to_string());
     let toml = ends(&toml).replace("127.0.0.1:9090", "127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0");
     let weir = Weir::start(WEIR, &toml);
     // Until the one that nobody listens at is out, as the page shows it.
