@@ -3,7 +3,7 @@
 use hyper::Method;
 
 use super::client::{Call, Client, Failure};
-use super::out::{say, visible};
+use super::out::{print, say, visible};
 use super::screen::Screen;
 use super::shape::{Changed, Overrides, Said};
 use super::table::{Cell, Column, render};
@@ -24,9 +24,9 @@ pub(super) async fn change(
         say(&answer.text());
         return Ok(());
     }
-    let Changed { service, address, changed, serving, drained, weight, state, note } = answer.read(client.admin())?;
+    let Changed { service, address, is_new, serving, drained, weight, state, note } = answer.read(client.admin())?;
     let drained = if drained { "drained" } else { "not drained" };
-    let before = if changed { "" } else { ", as it was before" };
+    let before = if is_new { "" } else { ", as it was before" };
     say(&visible(&format!("{address} of {service}: {drained}, weight {weight}, {}{before}", state.replace('_', " "))));
     let plural = if serving == 1 { "endpoint gets" } else { "endpoints get" };
     say(&visible(&format!("{serving} {plural} the requests of {service}")));
@@ -80,6 +80,6 @@ pub(super) async fn overrides(args: &OverridesArgs, client: &Client, screen: &Sc
             ]
         })
         .collect();
-    screen.print(&render(&COLUMNS, &rows, screen.look()));
+    print(&render(&COLUMNS, &rows, screen.look()));
     Ok(())
 }

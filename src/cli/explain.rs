@@ -1,7 +1,7 @@
 //! `weir explain`: where a request would go, and why there.
 
 use super::client::{Call, Client, Failure};
-use super::out::{Paint, say, visible};
+use super::out::{Paint, print, say, visible};
 use super::screen::Screen;
 use super::shape::{Exchange, Explained};
 use super::table::{Cell, Column, Look, render};
@@ -21,7 +21,7 @@ pub(super) async fn explain(args: &ExplainArgs, client: &Client, screen: &Screen
         say(&answer.text());
         return Ok(());
     }
-    screen.print(&page(&answer.read(client.admin())?, screen.look()));
+    print(&page(&answer.read(client.admin())?, screen.look()));
     Ok(())
 }
 
@@ -82,7 +82,7 @@ fn page(explained: &Explained, look: Look) -> String {
         })
         .collect();
     if !rows.is_empty() {
-        page += &format!("\n{}\n", render(&COLUMNS, &rows, look));
+        page.extend(["\n", &render(&COLUMNS, &rows, look), "\n"]);
     }
     let what = match (&outcome.endpoint, outcome.status) {
         (Some(endpoint), _) => format!("{endpoint}, {}", outcome.why),

@@ -33,6 +33,11 @@ pub(crate) fn say(line: &str) {
     drop(writeln!(io::stdout().lock(), "{line}"));
 }
 
+/// Prints a text as it is; a reader that went away early, as a pager does, is no failure.
+pub(super) fn print(text: &str) {
+    drop(io::stdout().lock().write_all(text.as_bytes()));
+}
+
 /// Says on standard error what is wrong.
 pub(super) fn complain(text: &str) -> Exit {
     drop(writeln!(io::stderr().lock(), "{}", text.trim_end()));

@@ -1,7 +1,7 @@
 //! `weir recent`: the newest exchanges.
 
 use super::client::{Call, Client, Failure};
-use super::out::say;
+use super::out::{print, say};
 use super::screen::Screen;
 use super::shape::{Exchange, Recent};
 use super::table::{Cell, Column, Look, render};
@@ -18,7 +18,7 @@ pub(super) async fn recent(args: &RecentArgs, client: &Client, screen: &Screen) 
         say(&answer.text());
         return Ok(());
     }
-    screen.print(&page(&answer.read(client.admin())?, screen.look()));
+    print(&page(&answer.read(client.admin())?, screen.look()));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use terminal_size::{Height, Width, terminal_size_of};
 
-use super::out::wants_colours;
+use super::out::{print, wants_colours};
 use super::table::Look;
 
 /// Where pages go.
@@ -37,11 +37,6 @@ impl Screen {
         Some((width.into(), height.into()))
     }
 
-    /// Prints a page that stays.
-    pub(super) fn print(&self, page: &str) {
-        drop(io::stdout().lock().write_all(page.as_bytes()));
-    }
-
     /// Draws a page in the place of the one before; `false` when nobody can see it any more.
     pub(super) fn draw(&mut self, page: &str) -> bool {
         let text = match self.size() {
@@ -59,7 +54,7 @@ impl Screen {
     /// Leaves the last page where it is.
     pub(super) fn leave(&self) {
         if self.is_terminal {
-            self.print("\n");
+            print("\n");
         }
     }
 }

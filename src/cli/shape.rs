@@ -51,7 +51,8 @@ pub(super) struct Queue {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Source {
-    pub(super) source: String,
+    #[serde(rename = "source")]
+    pub(super) name: String,
     pub(super) state: String,
     pub(super) since_unix_seconds: Option<f64>,
     pub(super) error: Option<String>,
@@ -105,7 +106,8 @@ pub(super) struct Believed {
 pub(super) struct Changed {
     pub(super) service: String,
     pub(super) address: String,
-    pub(super) changed: bool,
+    #[serde(rename = "changed")]
+    pub(super) is_new: bool,
     pub(super) serving: u64,
     pub(super) drained: bool,
     pub(super) weight: u64,

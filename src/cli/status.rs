@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Call, Client, Failure, explained};
-use super::out::{Paint, visible};
+use super::out::{Paint, print, visible};
 use super::screen::Screen;
 use super::shape::{Endpoint, Service, Source, Status};
 use super::table::{Cell, Column, Look, render, shortened};
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn status(args: &StatusArgs, client: &Client, screen: &mut Screen) -> Result<(), Failure> {
     let first = look(args, client, screen.look()).await?;
     if !args.watch {
-        screen.print(&first);
+        print(&first);
         return Ok(());
     }
     let stopped = tokio::signal::ctrl_c();
@@ -97,7 +97,7 @@ fn section(service: &Service, now: f64, look: Look) -> String {
     let in_flight: u64 = endpoints.iter().map(|endpoint| endpoint.in_flight).sum();
     let mut rest = format!(": {policy}, {healthy} of {} healthy, {in_flight} in flight", endpoints.len());
     if let Some(queue) = queue {
-        rest += &format!(", {} of {} waiting", queue.waiting, queue.max);
+        rest.push_str(&[", ", &queue.waiting.to_string(), " of ", &queue.max.to_string(), " waiting"].concat());
     }
     if *all_ejected {
         rest += ", all ejected";
@@ -145,9 +145,9 @@ fn troubles(source: &Source, now: f64) -> Vec<String> {
     if source.state != "answers" {
         let since = source.since_unix_seconds.map_or_else(String::new, |since| format!(" for {}", span(now - since)));
         let error = source.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        lines.push(format!("{} is {}{since}{error}", source.source, source.state));
+        lines.push(format!("{} is {}{since}{error}", source.name, source.state));
     }
-    lines.extend(source.remarks.iter().map(|remark| format!("{}: {remark}", source.source)));
+    lines.extend(source.remarks.iter().map(|remark| format!("{}: {remark}", source.name)));
     lines
 }
 

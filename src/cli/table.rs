@@ -48,11 +48,8 @@ const MARGIN: &str = "  ";
 pub(super) fn render<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], look: Look) -> String {
     let length = |text: &str| text.chars().count();
     let widest = |index: usize| rows.iter().map(|row| length(&row[index].text)).max().unwrap_or_default();
-    let needed: Vec<usize> = (0..N)
-        .map(|index| widest(index))
-        .zip(columns)
-        .map(|(widest, column)| widest.max(length(column.title)))
-        .collect();
+    let needed: Vec<usize> =
+        (0..N).map(&widest).zip(columns).map(|(widest, column)| widest.max(length(column.title))).collect();
     let mut shown: Vec<usize> = (0..N).filter(|&index| widest(index) > 0).collect();
     let total = |shown: &[usize]| shown.iter().map(|&index| needed[index] + MARGIN.len()).sum::<usize>();
     let fits = |shown: &[usize]| look.width.is_none_or(|width| total(shown) <= width);
