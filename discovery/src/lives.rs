@@ -30,7 +30,7 @@ pub struct Lives {
 }
 
 /// What is kept of one service.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ServiceLives {
     /// Pools built so far.
     builds: u64,
@@ -83,9 +83,9 @@ impl Lives {
         let Self { services, generation, .. } = self;
         // Not `entry`: that would copy the name each time.
         if !services.contains_key(name) {
-            services.insert(name.into(), ServiceLives::new());
+            services.insert(name.into(), ServiceLives::default());
         }
-        (services.entry(name.into()).or_insert_with(ServiceLives::new), generation)
+        (services.entry(name.into()).or_default(), generation)
     }
 
     pub(crate) fn budget(&mut self, route: &str) -> Arc<Budget> {
@@ -107,17 +107,6 @@ impl Lives {
 }
 
 impl ServiceLives {
-    fn new() -> Self {
-        Self {
-            builds: 0,
-            endpoints: HashMap::new(),
-            turn: Arc::default(),
-            starts: Arc::new(Starts::new()),
-            last: None,
-            permits: None,
-        }
-    }
-
     /// The pool of the last assembly, if it is what would be built again.
     pub(crate) fn unchanged(&self, service: &Service, found: &Arc<[Found]>) -> Option<Arc<Pool>> {
         let last = self.last.as_ref()?;

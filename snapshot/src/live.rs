@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use weir_balance::Latency;
 
+use crate::slow_start::Began;
 use crate::speed::Speed;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
@@ -49,8 +50,8 @@ pub struct Live {
     lowered_until: AtomicU64,
     /// Who wants to know when the verdict turns.
     permits_of: Mutex<Weak<Permits>>,
-    /// When it joined or was last restored, in nanoseconds.
-    began: AtomicU64,
+    /// When it joined or was last restored.
+    began: Began,
     /// The same of the endpoints of its service.
     starts: Option<Arc<Starts>>,
 }
@@ -83,7 +84,7 @@ impl Live {
             lowered: AtomicU32::new(0),
             lowered_until: AtomicU64::new(0),
             permits_of: Mutex::new(Weak::new()),
-            began: AtomicU64::new(0),
+            began: Began::default(),
             starts: None,
         }
     }
@@ -96,7 +97,7 @@ impl Live {
 
     /// It joins, or comes back: it begins to serve now, or as soon as its first probe has told.
     pub fn begins(&self, now: Moment) {
-        self.began.store(now.as_nanos(), Relaxed);
+        self.began.set(now);
         if let Some(starts) = &self.starts {
             starts.began(now);
         }
@@ -104,8 +105,7 @@ impl Live {
 
     /// When it began to serve; moment zero for one that was never said to.
     pub(crate) fn began(&self) -> Moment {
-        // Relaxed, because the ramp that follows from it is a hint, as loads are.
-        Moment::from_nanos(self.began.load(Relaxed))
+        self.began.get()
     }
 
     /// Idle, and new until the first probe has told, at the latest until `until`: exchanges go to others while there are
