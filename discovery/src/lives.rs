@@ -31,7 +31,7 @@ pub struct Lives {
 }
 
 /// What is kept of one service.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ServiceLives {
     /// Pools built so far.
     builds: u64,
@@ -96,9 +96,9 @@ impl Lives {
         let Self { services, generation, .. } = self;
         // Not `entry`: that would copy the name each time.
         if !services.contains_key(name) {
-            services.insert(name.into(), ServiceLives::new());
+            services.insert(name.into(), ServiceLives::default());
         }
-        (services.entry(name.into()).or_insert_with(ServiceLives::new), generation)
+        (services.entry(name.into()).or_default(), generation)
     }
 
     pub(crate) fn budget(&mut self, route: &str) -> Arc<Budget> {
@@ -121,17 +121,6 @@ impl Lives {
 }
 
 impl ServiceLives {
-    fn new() -> Self {
-        Self {
-            builds: 0,
-            endpoints: HashMap::new(),
-            turn: Arc::default(),
-            starts: Arc::new(Starts::new()),
-            last: None,
-            permits: None,
-        }
-    }
-
     /// The pool of the last assembly, if it is what would be built again.
     ///
     /// Where its endpoints are from is no part of a pool: another source with the same list is the same pool.

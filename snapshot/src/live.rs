@@ -12,6 +12,7 @@ use std::time::Duration;
 use weir_balance::Latency;
 
 use crate::failure::{Failure, Failures};
+use crate::slow_start::Began;
 use crate::speed::Speed;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
@@ -52,8 +53,8 @@ pub struct Live {
     permits_of: Mutex<Weak<Permits>>,
     /// What went wrong of late; no decision reads it.
     failures: Failures,
-    /// When it joined or was last restored, in nanoseconds.
-    began: AtomicU64,
+    /// When it joined or was last restored.
+    began: Began,
     /// The same of the endpoints of its service.
     starts: Option<Arc<Starts>>,
 }
@@ -102,7 +103,7 @@ impl Live {
             lowered_until: AtomicU64::new(0),
             permits_of: Mutex::new(Weak::new()),
             failures: Failures::default(),
-            began: AtomicU64::new(0),
+            began: Began::default(),
             starts: None,
         }
     }
@@ -115,7 +116,7 @@ impl Live {
 
     /// It joins, or comes back: it begins to serve now, or as soon as its first probe has told.
     pub fn begins(&self, now: Moment) {
-        self.began.store(now.as_nanos(), Relaxed);
+        self.began.set(now);
         if let Some(starts) = &self.starts {
             starts.began(now);
         }
@@ -123,8 +124,7 @@ impl Live {
 
     /// When it began to serve; moment zero for one that was never said to.
     pub(crate) fn began(&self) -> Moment {
-        // Relaxed, because the ramp that follows from it is a hint, as loads are.
-        Moment::from_nanos(self.began.load(Relaxed))
+        self.began.get()
     }
 
     /// Idle, and new until the first probe has told, at the latest until `until`: exchanges go to others while there are

@@ -7,26 +7,42 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+// Not the model checker's: nothing is decided by when a moment is seen, and each of its steps would double the cases.
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use weir_balance::{Nanos, Ramp};
 
-use crate::sync::AtomicU64;
-use crate::sync::Ordering::Relaxed;
 use crate::{Live, Member, Millis, Moment, Tier};
 
 /// When an endpoint of a service last began to serve. Shared by the endpoints of the service.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Starts(AtomicU64);
 
 impl Starts {
     /// None ever began.
-    #[expect(clippy::new_without_default, reason = "loom's atomics have none")]
     pub fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self::default()
     }
 
     pub(crate) fn began(&self, now: Moment) {
         self.0.fetch_max(now.as_nanos(), Relaxed);
+    }
+}
+
+/// When one endpoint began to serve.
+#[derive(Debug, Default)]
+pub(crate) struct Began(AtomicU64);
+
+impl Began {
+    pub(crate) fn set(&self, now: Moment) {
+        self.0.store(now.as_nanos(), Relaxed);
+    }
+
+    /// Moment zero if it was never set.
+    pub(crate) fn get(&self) -> Moment {
+        // Relaxed, because the ramp that follows from it is a hint, as loads are.
+        Moment::from_nanos(self.0.load(Relaxed))
     }
 }
 
