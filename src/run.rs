@@ -122,7 +122,7 @@ pub(crate) async fn run(
     let admin = Arc::new(Admin::new(clock, reader.clone(), discovery.reports(), exposition, proxy.clone()));
     let reports = discovery.reports();
     let leaving = CancellationToken::new();
-    let reloader = Reloader::new(file, config, discovery.control(), reader.clone(), proxy.clone());
+    let reloader = Reloader::new(file, config, clock, discovery.control(), reader.clone(), proxy.clone());
     let registered = registration.map(|registration| {
         tokio::spawn(stay_registered(registration, reports, clock, leaving.clone().cancelled_owned()))
     });

@@ -6,7 +6,8 @@
 //! and ImageMagick: `docs/guide/kernel.md`. `hostile` sends a real optimizer good and bad files and says whether it
 //! lived through them within its memory: `docs/guide/optimizer-memory.md`.
 //! `peers` compares latency under load: `docs/guide/peers.md`; `sim` compares choices of endpoints in a simulator:
-//! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`.
+//! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`;
+//! `reload` what reloads cost whom: `docs/guide/reload.md`.
 
 mod case;
 mod cli;
@@ -17,6 +18,7 @@ mod idle;
 mod kernel;
 mod overhead;
 mod peers;
+mod reload;
 mod report;
 mod rig;
 mod rounds;
