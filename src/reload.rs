@@ -18,7 +18,7 @@ use weir_config::{Change, Config};
 use weir_discovery::observe::{self, Reloaded};
 use weir_discovery::{Applied, Control};
 use weir_proxy::Proxy;
-use weir_snapshot::Reader;
+use weir_snapshot::{Clock, Reader};
 
 use crate::signals::Hangups;
 use crate::{run, watch};
@@ -35,6 +35,7 @@ pub(crate) struct Reloader(Arc<Shared>);
 struct Shared {
     /// `None` in the demo, which has no file.
     file: Option<PathBuf>,
+    clock: Clock,
     control: Control,
     reader: Reader,
     proxy: Arc<Proxy>,
@@ -129,6 +130,7 @@ impl Reloader {
     pub(crate) fn new(
         file: Option<PathBuf>,
         config: Arc<Config>,
+        clock: Clock,
         control: Control,
         reader: Reader,
         proxy: Arc<Proxy>,
@@ -137,6 +139,7 @@ impl Reloader {
         let state = State { config: Arc::clone(&config), pending: Arc::default(), history: VecDeque::new() };
         Self(Arc::new(Shared {
             file,
+            clock,
             control,
             reader,
             proxy,
@@ -194,8 +197,9 @@ impl Reloader {
     }
 
     async fn carry_out(&self, trigger: Trigger) -> Outcome {
+        let began = self.0.clock.now();
         let rejected = |problems: String| {
-            error!(%trigger, "the reload is rejected, everything stays as it was:\n{}", problems.trim_end());
+            error!("the reload is rejected ({trigger}), everything stays as it was:\n{}", problems.trim_end());
             Outcome::Rejected { problems: problems.into() }
         };
         let new = match self.read().await {
@@ -228,8 +232,10 @@ impl Reloader {
         if let Some(log) = log {
             self.0.proxy.log_to(log);
         }
+        let took = self.0.clock.now().since(began);
         let (changes, pending) = self.compare(old, Arc::clone(&new)).await;
-        info!(%trigger, revision = applied.revision, changes = changes.len(), "the configuration is reloaded");
+        let (revision, count) = (applied.revision, changes.len());
+        info!(%trigger, revision, changes = count, took_ms = took.as_millis(), "the configuration is reloaded");
         for change in changes.iter() {
             info!("{change}");
         }

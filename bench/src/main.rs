@@ -7,7 +7,7 @@
 //! lived through them within its memory: `docs/guide/optimizer-memory.md`.
 //! `peers` compares latency under load: `docs/guide/peers.md`; `sim` compares choices of endpoints in a simulator:
 //! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`; `status`
-//! what a look at all of them costs: `docs/reference/admin.md`.
+//! what a look at all of them costs: `docs/reference/admin.md`; `reload` what reloads cost whom: `docs/guide/reload.md`.
 
 mod case;
 mod cli;
@@ -19,6 +19,7 @@ mod kernel;
 mod overhead;
 mod peers;
 mod plot;
+mod reload;
 mod report;
 mod rig;
 mod rounds;

@@ -24,6 +24,7 @@ mod policies;
 mod queue;
 mod readme;
 mod register;
+mod reload;
 mod retries;
 mod slow_start;
 mod support;

@@ -5,6 +5,7 @@
 mod discovery;
 mod kernel;
 mod peers;
+mod reload;
 mod simulator;
 
 use std::path::Path;
