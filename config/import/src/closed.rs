@@ -13,46 +13,62 @@ pub(crate) struct Closed {
     pub(crate) why: String,
 }
 
-/// Whether a block with these directives, in which this scope holds, keeps anybody out.
-pub(crate) fn closed(scope: &Scope, inside: &[Directive], notes: &mut Notes) -> Option<Closed> {
-    let mut found: Option<Closed> = None;
-    let mut shut = |directive: &Directive, why: &str, notes: &mut Notes| {
-        notes.lost(directive, format!("{why}: its routes answer 403 until you have decided who may come in"));
-        let why = format!("closed, because of {} `{}`", directive.place, directive.shown());
-        found.get_or_insert(Closed { why });
-    };
+/// Notes a rule that closes, and says why.
+fn shut(directive: &Directive, why: &str, notes: &mut Notes) -> Closed {
+    notes.lost(directive, format!("{why}: its routes answer 403 until you have decided who may come in"));
+    Closed { why: format!("closed, because of {} `{}`", directive.place, directive.shown()) }
+}
+
+/// Whether the rules that hold in a scope keep anybody out.
+pub(crate) fn by_rules(scope: &Scope, notes: &mut Notes) -> Option<Closed> {
     let lists = scope.all("allow");
+    let mut found = None;
     match lists.first() {
         Some(first) if first.name == "deny" && first.word(0) == "all" => {
             return Some(Closed { why: "`deny all`, as in nginx".to_owned() });
         }
         Some(first) if lists.iter().any(|rule| rule.name == "deny") => {
-            shut(first, "weir does not look at who comes in", notes)
+            found = Some(shut(first, "weir does not look at who comes in", notes));
         }
         _ => {}
     }
     for name in ["auth_basic", "auth_request", "auth_jwt"] {
         if let Some(rule) = scope.all(name).iter().find(|rule| rule.word(0) != "off") {
-            shut(rule, "weir asks nobody for a password or a token", notes);
+            let closed = shut(rule, "weir asks nobody for a password or a token", notes);
+            found.get_or_insert(closed);
         }
     }
     if let Some(rule) = scope.all(LUA).first() {
-        shut(rule, "a program decides here", notes);
+        let closed = shut(rule, "a program decides here", notes);
+        found.get_or_insert(closed);
     }
     if let Some(rule) = scope.get("ssl_verify_client").filter(|rule| rule.word(0) == "on") {
-        shut(rule, "weir asks clients for no certificate", notes);
+        let closed = shut(rule, "weir asks clients for no certificate", notes);
+        found.get_or_insert(closed);
     }
+    found
+}
+
+/// Whether the conditions of a block keep anybody out.
+pub(crate) fn by_conditions(inside: &[Directive], notes: &mut Notes) -> Option<Closed> {
+    let mut found = None;
     for directive in inside {
         let refuses = directive.inside().iter().any(refuses);
-        match directive.name.as_str() {
-            "limit_except" if refuses => shut(directive, "weir does not look at the method", notes),
-            "limit_except" => notes.lost(directive, "weir does not look at the method"),
-            "if" if refuses => shut(directive, "weir has no conditions, and this one may refuse a request", notes),
-            "if" => notes.lost(
+        let why = match directive.name.as_str() {
+            "limit_except" => "weir does not look at the method",
+            "if" => "weir has no conditions",
+            _ => continue,
+        };
+        if refuses {
+            let closed = shut(directive, &format!("{why}, and this one may refuse a request"), notes);
+            found.get_or_insert(closed);
+        } else {
+            notes.lost(
                 directive,
-                "weir has no conditions: what is in it is not taken over; often a route with `host`, `path` or `answer` does it",
-            ),
-            _ => {}
+                format!(
+                    "{why}: what is in it is not taken over; often a route with `host`, `path` or `answer` does it"
+                ),
+            );
         }
     }
     found

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::closed::{Closed, closed};
+use crate::closed::{Closed, by_conditions, by_rules};
 use crate::note::Notes;
 use crate::scope::Scope;
 use crate::tree::Directive;
@@ -112,7 +112,7 @@ impl Site {
         }
         let mut locations = Vec::new();
         // Before any location is looked for, nginx does what the server itself says.
-        let whole = closed(&scope, inside, notes);
+        let whole = by_conditions(inside, notes);
         let all = inside.iter().find(|each| each.name == "return").map(|each| context.answer(each, &scope, notes));
         for each in inside.iter().filter(|each| each.name == "rewrite") {
             notes.lost(
@@ -201,8 +201,9 @@ impl Context<'_> {
                 notes.lost(directive, why);
                 continue;
             }
-            let action = self.action(directive, path, &scope, notes);
-            let shut = closed(&scope, directive.inside(), notes);
+            let (action, scope) = self.action(directive, path, scope, notes);
+            let conditions = by_conditions(directive.inside(), notes);
+            let shut = by_rules(&scope, notes).or(conditions);
             // The first of two counts; nginx refuses such a file.
             if all.iter().all(|other| (other.path.as_str(), other.exact) != (path, kind == "=")) {
                 all.push(self.location(path, kind == "=", action, shut, (&scope, directive)));
@@ -211,18 +212,19 @@ impl Context<'_> {
         }
     }
 
-    /// What a location does, in nginx's order: rewriting and `return` come before the handler.
-    fn action(&self, directive: &Directive, path: &str, scope: &Scope, notes: &mut Notes) -> Action {
+    /// What a location does, in nginx's order: rewriting and `return` come before the handler. With it the scope that holds
+    /// then: another one where the location hands on to one with a name.
+    fn action(&self, directive: &Directive, path: &str, scope: Scope, notes: &mut Notes) -> (Action, Scope) {
         let inside = directive.inside();
         let find = |name: &str| inside.iter().find(|each| each.name == name);
         if let Some(answer) = find("return") {
-            return Action::Answer(self.answer(answer, scope, notes));
+            return (Action::Answer(self.answer(answer, &scope, notes)), scope);
         }
         if find("internal").is_some() {
-            return Action::Answer(Answer::of(404, "`internal`: clients get 404 from nginx as well"));
+            return (Action::Answer(Answer::of(404, "`internal`: clients get 404 from nginx as well")), scope);
         }
         if let Some(pass) = find("proxy_pass") {
-            let mut pass = self.pass(pass, path, scope, notes);
+            let mut pass = self.pass(pass, path, &scope, notes);
             for rewrite in inside.iter().filter(|each| each.name == "rewrite") {
                 match (&mut pass, stripped(rewrite, path)) {
                     (Action::Pass(pass), Some(new)) => pass.replace = Some(new),
@@ -232,26 +234,24 @@ impl Context<'_> {
                     ),
                 }
             }
-            return pass;
+            return (pass, scope);
         }
         for rewrite in inside.iter().filter(|each| each.name == "rewrite") {
             notes.lost(rewrite, "weir does not rewrite paths by patterns; a redirection is `answer` with `location`");
         }
         if let Some(files) = find("try_files") {
             let last = files.words.last().map_or("", String::as_str);
-            if let Some((named, scope)) = self.named.get(last) {
+            if let Some((named, inner)) = self.named.get(last) {
                 notes.lost(files, format!("weir serves no files: all requests go on to `{last}`"));
                 if let Some(pass) = named.inside().iter().find(|each| each.name == "proxy_pass") {
-                    return self.pass(pass, "", scope, notes);
+                    return (self.pass(pass, "", inner, notes), inner.clone());
                 }
             }
         }
         let handler = inside.iter().find(|each| each.name.ends_with("_pass"));
         if handler.is_some() {
-            return Action::Answer(Answer::of(
-                502,
-                "nginx asks something here that does not speak HTTP, which weir cannot",
-            ));
+            let answer = Answer::of(502, "nginx asks something here that does not speak HTTP, which weir cannot");
+            return (Action::Answer(answer), scope);
         }
         let mut bare = directive.clone();
         bare.block = None;
@@ -259,7 +259,7 @@ impl Context<'_> {
             &bare,
             "nginx answers here by itself, with files or a module; weir answers 404: put a file server behind it",
         );
-        Action::Answer(Answer::of(404, "weir serves no files"))
+        (Action::Answer(Answer::of(404, "weir serves no files")), scope)
     }
 
     fn pass(&self, directive: &Directive, path: &str, scope: &Scope, notes: &mut Notes) -> Action {
@@ -277,7 +277,7 @@ impl Context<'_> {
             return refuse(502, "weir does not connect to Unix sockets: let it listen on a port");
         }
         let (to, uri) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if to.is_empty() || to.contains(['@', ' ']) {
+        if to.is_empty() || to.contains('@') || !to.bytes().all(|byte| byte.is_ascii_graphic()) {
             return refuse(502, "no host is written");
         }
         let by_variable = directive.word(0).contains('$');

@@ -232,9 +232,9 @@ impl Upstream {
 
     /// How many tries reach every endpoint once, as far as that is known.
     pub(crate) fn tries(&self) -> u64 {
-        let named = self.servers.iter().any(|server| !matches!(server.spot, Spot::Socket(_)));
-        let count = self.servers.len() as u64;
-        if named { count.max(3).min(10) } else { count.clamp(1, 10) }
+        let serving = self.servers.iter().filter(|server| !server.down);
+        let least = if serving.clone().any(|server| !matches!(server.spot, Spot::Socket(_))) { 3 } else { 1 };
+        (serving.count() as u64).clamp(least, 10)
     }
 
     /// The lines of the service; `blame` are the statuses that count as failures.

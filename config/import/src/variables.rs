@@ -67,9 +67,6 @@ pub(crate) fn template(value: &str, known: &Known<'_>) -> Result<String, String>
     for piece in pieces(value) {
         match piece {
             Piece::Text(text) => {
-                if text.chars().any(|letter| letter.is_control() && letter != '\t') {
-                    return Err("a line break".to_owned());
-                }
                 // Or it would be read as part of the name.
                 let joins = text.chars().next().is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_');
                 if open && joins {
@@ -80,12 +77,13 @@ pub(crate) fn template(value: &str, known: &Known<'_>) -> Result<String, String>
             }
             Piece::Variable(name) => {
                 let word = variable(name, known).ok_or_else(|| format!("`${name}`"))?;
-                open = word.starts_with('$');
+                open = word.starts_with('$') && !word.starts_with("$$");
                 out.push_str(&word);
             }
         }
     }
-    Ok(out)
+    let illegal = out.chars().any(|letter| letter.is_control() && letter != '\t');
+    if illegal { Err("a line break, or another character that no field can hold".to_owned()) } else { Ok(out) }
 }
 
 /// `…$name` to `…${name}`.
@@ -107,9 +105,11 @@ fn variable(name: &str, known: &Known<'_>) -> Option<String> {
         "host" | "http_host" | "scheme" | "request_uri" | "args" | "is_args" | "request_id" => {
             return Some(format!("${name}"));
         }
-        "proxy_host" => known.proxy_host?,
-        "proxy_port" => return Some(known.proxy_host?.rsplit_once(':').map_or("80", |(_, port)| port).to_owned()),
-        "server_name" => known.server_name,
+        "proxy_host" => return Some(known.proxy_host?.replace('$', "$$")),
+        "proxy_port" => {
+            return Some(known.proxy_host?.rsplit_once(':').map_or("80", |(_, port)| port).replace('$', "$$"));
+        }
+        "server_name" => return Some(known.server_name.replace('$', "$$")),
         "server_port" => return known.port.map(|port| port.to_string()),
         _ => {
             let is_field = name.strip_prefix("http_").is_some_and(|field| !field.is_empty());

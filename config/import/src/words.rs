@@ -216,8 +216,9 @@ const WORDS: &[(&str, Fate)] = &[
 
 /// Beginnings of names, and what becomes of all that begin so.
 const FAMILIES: &[(&str, Fate)] = &[
-    ("ssl_", Fate::Lost(TLS)),
-    ("quic_", Fate::Lost(TLS)),
+    // Said at the `listen` that they are for.
+    ("ssl_", Fate::Unneeded(TLS)),
+    ("quic_", Fate::Unneeded(TLS)),
     ("http2_", Fate::Lost("weir speaks HTTP/1.1 to clients")),
     ("proxy_ssl_", Fate::Lost(TLS_OUT)),
     ("proxy_cache", Fate::Lost(CACHE)),
