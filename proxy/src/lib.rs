@@ -28,7 +28,7 @@ mod timer;
 mod wire;
 mod work;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, LogTo};
 pub use observe::{METRICS, Metric, RATIO_METRIC, RATIOS, SECONDS, describe as describe_metrics};
 pub use proxy::{BindError, Proxy, ProxyParts};
 pub use work::{Coefficients, WorkReport};

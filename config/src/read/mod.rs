@@ -4,6 +4,7 @@ mod check;
 mod endpoints;
 mod health;
 mod listener;
+mod log;
 mod queue;
 mod register;
 mod route;
@@ -22,7 +23,7 @@ pub(crate) static SPECS: &[&Spec] = &[
     &FILE,
     &server::SERVER,
     &server::ADMIN,
-    &server::LOG,
+    &log::LOG,
     &server::DISCOVERY,
     &register::REGISTER,
     &listener::LISTENER,
@@ -70,7 +71,7 @@ static ADMIN: Tables = Tables {
 };
 static LOG: Tables = Tables {
     name: "log",
-    spec: &server::LOG,
+    spec: &log::LOG,
     shape: "table",
     default: "all defaults",
     meaning: "What is logged, and where to.",
@@ -142,7 +143,7 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
     let file = Section::root(document.root.get_ref(), text.len(), &FILE, sink);
     let server = file.table(&SERVER, sink).and_then(|section| server::read_server(&section, sink));
     let admin = file.table(&ADMIN, sink).and_then(|section| server::read_admin(&section, sink));
-    let log = file.table(&LOG, sink).and_then(|section| server::read_log(&section, sink));
+    let log = file.table(&LOG, sink).and_then(|section| log::read_log(&section, sink));
     let discovery = file.table(&DISCOVERY, sink).and_then(|section| server::read_discovery(&section, sink));
     let register =
         file.has(REGISTER.name).then(|| file.table(&REGISTER, sink).and_then(|section| register::read(&section, sink)));
