@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use weir_balance::{Policy, Weight};
 use weir_snapshot::{
-    Bytes, HealthRules, ListenerSettings, LogRules, Millis, QueueRules, RouteSettings, TrustedProxies, WhenAllEjected,
+    Bytes, HealthRules, KeySource, ListenerSettings, LogRules, Millis, QueueRules, RouteSettings, TrustedProxies,
+    WhenAllEjected, WorkFrom,
 };
 
 /// A whole configuration. Lists are in the order of the text.
@@ -103,8 +104,10 @@ pub struct Route {
 pub struct Service {
     /// 1 to 63 letters, digits, `-`, `_` and `.`.
     pub name: Box<str>,
-    /// How an endpoint is picked. What a hash policy hashes is in each route's [`RouteSettings::key`].
+    /// How an endpoint is picked.
     pub policy: Policy,
+    /// What a hash policy hashes, as in the [`RouteSettings::key`] of each of its routes; the others do not look at it.
+    pub key: KeySource,
     /// At most [`weir_balance::Endpoints::MAX`], no two of one address; perhaps all drained; none only when there are
     /// sources.
     pub endpoints: Vec<Endpoint>,
@@ -116,9 +119,13 @@ pub struct Service {
     pub health: HealthRules,
     /// What happens when none is healthy.
     pub when_all_ejected: WhenAllEjected,
-    /// How exchanges wait for an endpoint to have room; `None` lets every endpoint have as many as come. What the queue
-    /// is told of an exchange is in each route's [`RouteSettings::queueing`].
+    /// How exchanges wait for an endpoint to have room; `None` lets every endpoint have as many as come.
     pub queue: Option<QueueRules>,
+    /// What the work of an exchange is predicted from, as in the [`RouteSettings::queueing`] of each of its routes;
+    /// nothing without a queue.
+    pub work: WorkFrom,
+    /// Whether an endpoint that answers 503 with `Retry-After` gets fewer for that long, as there; `false` without a queue.
+    pub adaptive: bool,
 }
 
 /// One address that serves.

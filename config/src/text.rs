@@ -225,6 +225,28 @@ pub(crate) fn show_size(size: Bytes) -> String {
     }
 }
 
+/// Text as TOML writes it: as it is between single quotes where double ones would need backslashes and single ones not.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = !text.chars().any(char::is_control);
+    if plain && text.contains(['"', '\\']) && !text.contains('\'') {
+        return format!("'{text}'");
+    }
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            control if control.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(control))),
+            plain => quoted.push(plain),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 fn bare(text: &str) -> bool {
     digits(text.trim())
 }
@@ -279,6 +301,13 @@ mod tests {
         fn a_share_that_was_printed_reads_as_itself(share in 0_u16..=10_000) {
             let sample = Sample::of_ten_thousand(share).unwrap();
             prop_assert_eq!(parse_sample(&show_sample(sample)), Ok(sample));
+        }
+
+        #[test]
+        fn text_that_was_quoted_reads_as_itself(text in prop_oneof![".*", "['\"\\\\\\x00-\\x20\\x7f-\u{9f}a-c]*"]) {
+            let line = format!("key = {}", quoted(&text));
+            let read: toml::Table = line.parse().expect(&line);
+            prop_assert_eq!(read["key"].as_str(), Some(&*text), "{}", line);
         }
 
         #[test]

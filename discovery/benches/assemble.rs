@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use weir_config::Config;
-use weir_discovery::{Found, Lives, assemble};
+use weir_discovery::{Found, Lives, Overrides, assemble};
 use weir_snapshot::Clock;
 
 fn main() {
@@ -32,11 +32,11 @@ fn update(bencher: Bencher<'_, '_>, policy: &str, count: u32) {
     let config = config(policy);
     let (mut lives, clock) = (Lives::new(), Clock::start());
     // The snapshot before is held, as the publisher holds it.
-    let mut last = assemble(&config, &[found(0, count)], &mut lives, clock);
+    let mut last = assemble(&config, &[found(0, count)], &Overrides::default(), &mut lives, clock);
     let mut from = 0;
     bencher.bench_local(|| {
         from = 1 - from;
-        last = assemble(&config, &[found(from, count)], &mut lives, clock);
+        last = assemble(&config, &[found(from, count)], &Overrides::default(), &mut lives, clock);
         black_box(last.is_ok())
     });
 }

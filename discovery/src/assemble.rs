@@ -1,6 +1,6 @@
 //! From a configuration to a whole snapshot.
 //!
-//! In: a [`Config`], the endpoints found for each service, the [`Lives`] of the snapshots before. Out: a [`Snapshot`], not
+//! In: a [`Config`], the endpoints found for each service, what operators override, the [`Lives`] of the snapshots before. Out: a [`Snapshot`], not
 //! published. Cost: builds the policy's table of each service that changed anew, and the table of routes; the pools of
 //! the others are those of the snapshot before. State is looked up, never copied.
 
@@ -12,7 +12,8 @@ use weir_config::{Config, Endpoint, Service};
 use weir_snapshot::{Clock, Member, Pool, PoolParts, Route, RouteTable, Snapshot, Tier};
 
 use crate::lives::Lasting;
-use crate::{Found, Lives};
+use crate::overrides::OfService;
+use crate::{Found, Lives, Overrides};
 
 /// A configuration that no snapshot can be made of. What `weir-config` reads from a file never is one.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,7 @@ pub enum AssembleError {
 pub fn assemble(
     config: &Config,
     found: &[Arc<[Found]>],
+    overrides: &Overrides,
     lives: &mut Lives,
     clock: Clock,
 ) -> Result<Snapshot, AssembleError> {
@@ -53,7 +55,10 @@ pub fn assemble(
         .services
         .iter()
         .enumerate()
-        .map(|(index, service)| pool(service, found.get(index).unwrap_or(&none), lives, clock))
+        .map(|(index, service)| {
+            let found = found.get(index).unwrap_or(&none);
+            pool(service, found, overrides.of(&service.name), lives, clock)
+        })
         .collect::<Result<_, _>>()?;
     let by_service: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (&**pool.service(), pool)).collect();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -90,17 +95,28 @@ pub(crate) fn found(endpoint: &Endpoint) -> Found {
     }
 }
 
-fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, clock: Clock) -> Result<Arc<Pool>, AssembleError> {
+fn pool(
+    service: &Service,
+    found: &Arc<[Found]>,
+    overrides: Option<&Arc<OfService>>,
+    lives: &mut Lives,
+    clock: Clock,
+) -> Result<Arc<Pool>, AssembleError> {
     let (lives, generation) = lives.service(&service.name);
-    if let Some(unchanged) = lives.unchanged(service, found) {
+    if let Some(unchanged) = lives.unchanged(service, found, overrides) {
         return Ok(unchanged);
     }
     lives.begin();
     let now = clock.now();
     let member = |found: &Found| {
         let Lasting { label, generation, live } = lives.endpoint(found.address, &service.health, now, generation);
-        let Found { address, weight, tier, capacity, drained } = *found;
-        Member { address, label, weight, drained, tier, capacity, generation, live }
+        let said = overrides.and_then(|overrides| overrides.get(&found.address));
+        let (found, believed) = match said.map(|said| said.over(*found, service.policy)) {
+            Some((found, believed)) => (found, Some(believed)),
+            None => (*found, None),
+        };
+        let Found { address, weight, tier, capacity, drained } = found;
+        Member { address, label, weight, drained, believed, tier, capacity, generation, live }
     };
     let members = found.iter().map(member).collect();
     let parts = PoolParts {
@@ -117,6 +133,6 @@ fn pool(service: &Service, found: &Arc<[Found]>, lives: &mut Lives, clock: Clock
     }
     .map(Arc::new);
     let pool = built.map_err(|source| AssembleError::Endpoints { service: service.name.clone(), source })?;
-    lives.built(service, found, &pool);
+    lives.built(service, found, overrides, &pool);
     Ok(pool)
 }

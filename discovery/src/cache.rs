@@ -38,7 +38,7 @@ const MOST: u64 = 100 * Endpoints::MAX as u64;
 pub(crate) type Saved = Vec<(Arc<str>, Vec<Found>)>;
 
 /// A folder of files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
     writes: mpsc::UnboundedSender<(Box<str>, Saved)>,

@@ -1,39 +1,43 @@
 //! From sources to published snapshots: the thin part.
 //!
-//! In: a configuration. Out: snapshots, by the one [`Publisher`], and a [`Report`] of how the sources stand.
+//! In: a configuration, and commands by a [`Control`]. Out: snapshots, by the one [`Publisher`], and a [`Report`] of how
+//! the sources stand.
 //! Cost: a task per source and one for all; a snapshot is assembled off the request path, a large one on a blocking thread.
 //! The first change is published at once, those of the next [`GATHER`] together: a deployment that changes a hundred
 //! endpoints one after the other is a few snapshots, and a single change waits for nothing.
+//! A reload is prepared beside what runs (`plan`, `reload`), and takes its place in one step.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::Hasher as _;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{error, info, warn};
-use weir_config::{Config, SourceKind};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
+use weir_config::Config;
 use weir_snapshot::{Clock, Moment, Publisher, Reader, Snapshot};
 
-use crate::assemble::fixed;
+use self::memberships::Memberships;
+use self::plan::{Opening, kept_as};
+use self::reload::Reloading;
+use self::sources::{Numbers, Sources};
 use crate::cache::Cache;
-use crate::membership::{Membership, Note, Outcome};
-use crate::observe;
-use crate::source::{Kind, Opener, Source, SourceError, Variables};
-use crate::{AssembleError, Found, Lives, News, Report, SetupError, assemble};
+use crate::control::{Asked, Change, Commands};
+use crate::source::{Opener, SourceError, Variables};
+use crate::{
+    AssembleError, Control, Found, Lives, News, Overridden, OverrideError, Overrides, Report, SetupError, assemble,
+};
+
+mod memberships;
+mod plan;
+mod reload;
+mod sources;
 
 /// How long changes are gathered after one was published.
 const GATHER: Duration = Duration::from_millis(50);
-/// From how many endpoints of changed services on a snapshot is assembled on a blocking thread: about a millisecond.
+/// From how many endpoints of changed services, services and routes on a snapshot is assembled on a blocking thread:
+/// about a millisecond.
 const LARGE: usize = 500;
-/// After which a source that broke by a fault of weir's own begins anew; what breaks each time must not fill the log.
-const AGAIN: Duration = Duration::from_secs(5);
-/// News under way to the membership. A source waits when there are more.
-const QUEUE: usize = 64;
 
 /// Why discovery does not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,36 +73,18 @@ pub struct Discovery {
     lives: Lives,
     memberships: Memberships,
     sources: Sources,
+    overrides: Arc<Overrides>,
+    commands: Commands,
+    reloading: Reloading,
     cache: Option<Cache>,
     report: watch::Sender<Arc<Report>>,
 }
 
-/// What all services are believed to have.
-#[derive(Debug)]
-struct Memberships {
-    /// Name, and whether a route leads there.
-    names: Vec<(Arc<str>, bool)>,
-    all: Vec<Membership>,
-    /// What is to be in the next snapshot.
-    found: Vec<Arc<[Found]>>,
-    /// Services whose endpoints are not in a snapshot yet.
-    changed: Vec<usize>,
-}
-
-/// Which source of which service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    service: usize,
-    source: usize,
-}
-
-/// The tasks that follow the sources.
-struct Sources {
-    tasks: JoinSet<()>,
-    places: HashMap<Id, Place>,
-    told: mpsc::Sender<(Place, News)>,
-    news: mpsc::Receiver<(Place, News)>,
-    opener: Opener,
+/// Why there is no snapshot.
+enum Unbuilt {
+    Refused(AssembleError),
+    /// By a panic.
+    Broken,
 }
 
 impl Discovery {
@@ -108,43 +94,59 @@ impl Discovery {
     /// # Errors
     /// [`DiscoveryError`].
     pub async fn start(config: Arc<Config>, clock: Clock, variables: Variables) -> Result<Self, DiscoveryError> {
-        let mut sources = Sources::new(variables);
-        let mut memberships =
-            Memberships { names: Vec::new(), all: Vec::new(), found: Vec::new(), changed: Vec::new() };
-        for (service, settings) in config.services.iter().enumerate() {
-            let mut names: Vec<(Arc<str>, bool)> = Vec::new();
-            for (source, configured) in settings.sources.iter().enumerate() {
-                let patience = settings.empty_after.duration();
-                let opened = sources.opener.open(&configured.kind, &names, patience).map_err(|error| {
-                    let (service, kind) = (settings.name.clone(), kind(&configured.kind));
-                    DiscoveryError::Source { service, kind, source: error }
-                })?;
-                names.push((Arc::clone(&opened.name), configured.backup));
-                sources.follow(Place { service, source }, opened.kind, Duration::ZERO);
-            }
-            let routed = config.routes.iter().any(|route| route.service == settings.name);
-            memberships.names.push((settings.name.as_ref().into(), routed));
-            memberships.all.push(Membership::new(fixed(settings), settings.empty_after.duration(), names));
-        }
         let cache = match &config.discovery.cache_dir {
-            Some(folder) => Some(open_cache(folder, &config, &mut memberships)?),
+            Some(folder) => Some(
+                Cache::start(folder.clone())
+                    .map_err(|source| DiscoveryError::Cache { folder: folder.clone(), source })?,
+            ),
             None => None,
         };
+        let (opener, numbers) = (Opener::new(variables), Numbers::default());
+        let opening = Opening { config: Arc::clone(&config), running: None, opener, numbers, cache: cache.clone() };
+        let opened = opening.open().map_err(|mut errors| errors.swap_remove(0))?;
+        let mut sources = Sources::new(opened.opener);
+        sources.numbers = opened.numbers;
+        for (order, source) in opened.sources {
+            sources.follow(order, source);
+        }
+        let mut plan = opened.plan;
         let deadline = clock.instant(clock.now().after(config.discovery.start_wait));
-        while memberships.awaited() {
+        while plan.is_awaited() {
             match tokio::time::timeout_at(deadline, sources.news.recv()).await {
-                Ok(Some((place, news))) => memberships.hear(place, news, clock.now()),
+                Ok(Some((id, news))) => plan.hear(id, news, clock.now()),
                 _ => break,
             }
         }
-        memberships.found = memberships.all.iter().map(Membership::endpoints).collect();
-        let kept = std::mem::take(&mut memberships.changed);
-        let mut lives = Lives::new();
-        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock)?);
-        let report = watch::Sender::new(Arc::new(memberships.report()));
-        let discovery = Self { config, clock, publisher, lives, memberships, sources, cache, report };
+        let (memberships, kept) = plan.carry_out(&Memberships::default());
+        let discovery = Self::of(config, clock, memberships, sources, cache)?;
         discovery.keep(&kept);
         Ok(discovery)
+    }
+
+    fn of(
+        config: Arc<Config>,
+        clock: Clock,
+        memberships: Memberships,
+        sources: Sources,
+        cache: Option<Cache>,
+    ) -> Result<Self, DiscoveryError> {
+        let (mut lives, overrides) = (Lives::new(), Arc::default());
+        let publisher = Publisher::new(assemble(&config, &memberships.found(), &overrides, &mut lives, clock)?);
+        let report = watch::Sender::new(Arc::new(memberships.report(&overrides)));
+        let (commands, reloading) = (Commands::new(), Reloading::default());
+        Ok(Self {
+            config,
+            clock,
+            publisher,
+            lives,
+            memberships,
+            sources,
+            overrides,
+            commands,
+            reloading,
+            cache,
+            report,
+        })
     }
 
     /// A reader of what is published.
@@ -157,57 +159,146 @@ impl Discovery {
         self.report.subscribe()
     }
 
+    /// Changes what runs, once [`Discovery::run`] does.
+    pub fn control(&self) -> Control {
+        self.commands.control.clone()
+    }
+
     /// Follows the sources until `shutdown` completes; then, or when this future is dropped, they stop where they are.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut quiet_until = Moment::default();
         loop {
-            let gathered = (!self.memberships.changed.is_empty()).then_some(quiet_until);
+            let gathered = self.memberships.is_changed().then_some(quiet_until);
             tokio::select! {
                 () = &mut shutdown => return,
-                Some((place, news)) = self.sources.news.recv() => {
-                    self.memberships.hear(place, news, self.clock.now());
-                    while let Ok((place, news)) = self.sources.news.try_recv() {
-                        self.memberships.hear(place, news, self.clock.now());
+                Some((id, news)) = self.sources.news.recv() => {
+                    self.hear(id, news);
+                    while let Ok((id, news)) = self.sources.news.try_recv() {
+                        self.hear(id, news);
                     }
                 }
+                Some(asked) = self.commands.changes.recv() => {
+                    self.obey(asked).await;
+                    quiet_until = self.clock.now().after(GATHER);
+                }
+                // One at a time: whoever comes meanwhile waits.
+                Some(reload) = self.commands.reloads.recv(), if self.reloading.is_idle() => self.prepare(reload),
+                step = self.reloading.next(self.clock) => self.go_on(step),
                 () = until(self.clock, gathered) => {}
-                Some(ended) = self.sources.tasks.join_next_with_id() => self.begin_again(&ended),
+                Some(ended) = self.sources.tasks.join_next_with_id() => {
+                    if let Some(id) = self.sources.begin_again(&ended) {
+                        let text = "it stopped by a fault of weir's own, and begins again".to_owned();
+                        self.hear(id, News::Failed(SourceError { reason: "fault", text }));
+                    }
+                }
             }
-            let now = self.clock.now();
-            if !self.memberships.changed.is_empty() && now >= quiet_until {
+            if let Some(ready) = self.reloading.take_ready(self.clock.now()) {
+                self.take_over(ready).await;
+                quiet_until = self.clock.now().after(GATHER);
+            }
+            if self.memberships.is_changed() && self.clock.now() >= quiet_until {
                 self.publish().await;
                 quiet_until = self.clock.now().after(GATHER);
             }
-            self.report.send_replace(Arc::new(self.memberships.report()));
+            self.report.send_replace(Arc::new(self.memberships.report(&self.overrides)));
         }
     }
 
-    async fn publish(&mut self) {
+    fn hear(&mut self, id: sources::SourceId, news: News) {
+        let now = self.clock.now();
+        if self.memberships.has(id) {
+            self.memberships.hear(id, news, now);
+        } else {
+            self.reloading.hear(id, news, now);
+        }
+    }
+
+    /// Carries out this change and those that wait behind it, and publishes once: an operator's change waits for nothing.
+    async fn obey(&mut self, first: Asked) {
+        let mut overrides = Overrides::clone(&self.overrides);
+        let mut obeyed: Vec<(Change, oneshot::Sender<_>)> = Vec::new();
+        let mut next = Some(first);
+        while let Some((change, answer)) = next {
+            let found = self.memberships.services().iter().map(|known| &*known.found);
+            match change.apply(&mut overrides, &self.config, found) {
+                Ok(()) => {
+                    self.memberships.touch(change.service());
+                    obeyed.push((change, answer));
+                }
+                // Who asked may have left.
+                Err(error) => drop(answer.send(Err(error))),
+            }
+            next = self.commands.changes.try_recv().ok();
+        }
+        if obeyed.is_empty() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.overrides, Arc::new(overrides));
+        let published = self.publish().await;
+        if !published {
+            self.overrides = before;
+        }
+        self.commands.overrides.send_replace(Arc::clone(&self.overrides));
+        for (change, answer) in obeyed {
+            let outcome = if published {
+                info!("{change}");
+                let revision = self.lives.revision();
+                Ok(Overridden { revision, serving: self.memberships.serving(change.service(), &self.overrides) })
+            } else {
+                Err(OverrideError::Unpublished)
+            };
+            drop(answer.send(outcome));
+        }
+    }
+
+    /// Publishes what has changed; `false` when that failed, and the last snapshot stays.
+    async fn publish(&mut self) -> bool {
         let changed = self.memberships.settle();
-        let (config, found, clock) = (Arc::clone(&self.config), self.memberships.found.clone(), self.clock);
+        let of_changed = changed.iter().filter_map(|&service| Some(self.memberships.at(service)?.found.len()));
+        let size = of_changed.sum::<usize>() + self.config.services.len() + self.config.routes.len();
+        let built = self.build(Arc::clone(&self.config), self.memberships.found(), size >= LARGE).await;
+        let published = match built {
+            Ok(snapshot) => {
+                self.publisher.publish(snapshot);
+                true
+            }
+            Err(Unbuilt::Refused(error)) => {
+                error!(%error, "a snapshot cannot be assembled, the last one stays");
+                false
+            }
+            Err(Unbuilt::Broken) => false,
+        };
+        self.keep(&changed);
+        published
+    }
+
+    /// Assembles a snapshot, and does not publish it.
+    async fn build(
+        &mut self,
+        config: Arc<Config>,
+        found: Vec<Arc<[Found]>>,
+        is_large: bool,
+    ) -> Result<Snapshot, Unbuilt> {
+        let (clock, overrides) = (self.clock, Arc::clone(&self.overrides));
+        let bare = self.lives.bare();
         let mut lives = std::mem::take(&mut self.lives);
-        let size: usize = changed.iter().filter_map(|&service| Some(found.get(service)?.len())).sum();
         let build = move || {
-            let assembled = assemble(&config, &found, &mut lives, clock);
+            let assembled = assemble(&config, &found, &overrides, &mut lives, clock);
             (assembled, lives)
         };
-        let built = if size < LARGE { Ok(build()) } else { tokio::task::spawn_blocking(build).await };
+        let built = if is_large { tokio::task::spawn_blocking(build).await } else { Ok(build()) };
         match built {
             Ok((assembled, lives)) => {
                 self.lives = lives;
-                self.show(assembled);
+                assembled.map_err(Unbuilt::Refused)
             }
             // The lives are lost with it: the next snapshot begins with fresh ones, and is right all the same.
-            Err(error) => error!(%error, "a snapshot was not assembled, by a fault of weir's own"),
-        }
-        self.keep(&changed);
-    }
-
-    fn show(&mut self, assembled: Result<Snapshot, AssembleError>) {
-        match assembled {
-            Ok(snapshot) => self.publisher.publish(snapshot),
-            Err(error) => error!(%error, "a snapshot cannot be assembled, the last one stays"),
+            Err(error) => {
+                self.lives = bare;
+                error!(%error, "a snapshot was not assembled, by a fault of weir's own");
+                Err(Unbuilt::Broken)
+            }
         }
     }
 
@@ -215,166 +306,21 @@ impl Discovery {
     fn keep(&self, services: &[usize]) {
         let Some(cache) = &self.cache else { return };
         for &service in services {
-            let (Some(membership), Some(settings)) =
-                (self.memberships.all.get(service), self.config.services.get(service))
+            let (Some(known), Some(settings)) = (self.memberships.at(service), self.config.services.get(service))
             else {
                 continue;
             };
-            let sources = membership.sources().iter().zip(&settings.sources);
+            let sources = known.membership.sources().iter().zip(&settings.sources);
             let saved = sources.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
             cache.save(&settings.name, saved.collect());
         }
     }
-
-    /// A source's task ends by a panic alone. Its endpoints stay, and it begins anew.
-    fn begin_again(&mut self, ended: &Result<(Id, ()), JoinError>) {
-        let id = match ended {
-            Ok((id, ())) => *id,
-            Err(broken) => broken.id(),
-        };
-        let Some(place) = self.sources.places.remove(&id) else { return };
-        let text = "it stopped by a fault of weir's own, and begins again".to_owned();
-        error!(?ended, "a source stopped by a fault of weir's own, and begins again");
-        let failed = News::Failed(SourceError { reason: "fault", text });
-        self.memberships.hear(place, failed, self.clock.now());
-        let service = self.config.services.get(place.service);
-        let Some((service, settings)) = service.and_then(|service| Some((service, service.sources.get(place.source)?)))
-        else {
-            return;
-        };
-        match self.sources.opener.open(&settings.kind, &[], service.empty_after.duration()) {
-            Ok(opened) => self.sources.follow(place, opened.kind, AGAIN),
-            Err(error) => error!(%error, "it cannot begin again"),
-        }
-    }
-}
-
-impl Memberships {
-    fn awaited(&self) -> bool {
-        self.all.iter().flat_map(Membership::sources).any(crate::membership::Belief::is_awaited)
-    }
-
-    fn hear(&mut self, place: Place, news: News, now: Moment) {
-        let Some(membership) = self.all.get_mut(place.service) else { return };
-        let Some((service, _)) = self.names.get(place.service) else { return };
-        let Some(source) = membership.sources().get(place.source).map(|source| Arc::clone(&source.name)) else {
-            return;
-        };
-        observe::news(service, &source, &news);
-        let outcome = membership.hear(place.source, news, now);
-        self.take(place, &source, outcome);
-    }
-
-    fn take(&mut self, place: Place, source: &str, outcome: Outcome) {
-        if outcome.changed && !self.changed.contains(&place.service) {
-            self.changed.push(place.service);
-        }
-        if let Some((service, _)) = self.names.get(place.service) {
-            outcome.notes.into_iter().for_each(|note| say(service, source, note));
-        }
-    }
-
-    /// Brings the lists of the changed services up to date, and gives those services.
-    fn settle(&mut self) -> Vec<usize> {
-        let changed = std::mem::take(&mut self.changed);
-        for &service in &changed {
-            if let (Some(found), Some(membership)) = (self.found.get_mut(service), self.all.get(service)) {
-                *found = membership.endpoints();
-            }
-        }
-        changed
-    }
-
-    fn report(&self) -> Report {
-        Report::of(&self.names, &self.all, &self.found)
-    }
-}
-
-impl Sources {
-    fn new(variables: Variables) -> Self {
-        let (told, news) = mpsc::channel(QUEUE);
-        Self { tasks: JoinSet::new(), places: HashMap::new(), told, news, opener: Opener::new(variables) }
-    }
-
-    fn follow(&mut self, place: Place, mut source: Kind, after: Duration) {
-        let told = self.told.clone();
-        let task = self.tasks.spawn(async move {
-            tokio::time::sleep(after).await;
-            // Nobody listens any more: the end.
-            while told.send((place, source.next().await)).await.is_ok() {}
-        });
-        self.places.insert(task.id(), place);
-    }
-}
-
-fn open_cache(folder: &Path, config: &Config, memberships: &mut Memberships) -> Result<Cache, DiscoveryError> {
-    let cache = Cache::start(folder.to_path_buf())
-        .map_err(|source| DiscoveryError::Cache { folder: folder.to_path_buf(), source })?;
-    for (service, membership) in config.services.iter().zip(&mut memberships.all) {
-        if service.sources.is_empty() {
-            continue;
-        }
-        let names: Vec<_> = membership.sources().iter().map(|source| Arc::clone(&source.name)).collect();
-        for (kept, endpoints) in cache.load(&service.name) {
-            let known = names.iter().zip(&service.sources).find(|(name, settings)| kept_as(name, settings) == kept);
-            if let Some((name, _)) = known {
-                membership.restore(name, endpoints);
-            }
-        }
-    }
-    Ok(cache)
-}
-
-/// What the endpoints of a source are kept under: its name, and a number that is another one for other settings.
-fn kept_as(name: &str, settings: &weir_config::Source) -> Arc<str> {
-    let mut hasher = DefaultHasher::new();
-    // All of them, whatever is added; another spelling after an update costs one start without.
-    hasher.write(format!("{settings:?}").as_bytes());
-    format!("{name} {:016x}", hasher.finish()).into()
 }
 
 async fn until(clock: Clock, due: Option<Moment>) {
     match due {
         Some(due) => tokio::time::sleep_until(clock.instant(due)).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The key that a source is configured by.
-fn kind(kind: &SourceKind) -> &'static str {
-    match kind {
-        SourceKind::Consul(_) => "consul",
-        SourceKind::Dns(_) => "dns",
-        SourceKind::File(_) => "file",
-    }
-}
-
-fn say(service: &str, source: &str, note: Note) {
-    match note {
-        Note::Changed { endpoints, added, removed } => {
-            info!(service, source, endpoints, added, removed, "endpoints changed");
-        }
-        Note::Failing(SourceError { reason, text }) => {
-            warn!(service, source, reason, why = %text, "the source does not answer, the last good endpoints stay");
-        }
-        Note::Recovered { after } => info!(service, source, ?after, "the source answers again"),
-        Note::Doubted { kept } => warn!(
-            service,
-            source, kept, "the source lists no endpoints; those of before stay until it has said so for `empty_after`"
-        ),
-        Note::Emptied => {
-            warn!(service, source, "the source has listed no endpoints for `empty_after`: now there are none");
-        }
-        Note::Stale(stale) => warn!(
-            service,
-            source,
-            last_contact = ?stale.last_contact,
-            known_leader = stale.known_leader,
-            why = %stale.because,
-            "the source's answers may be old"
-        ),
-        Note::Fresh => info!(service, source, "the source's answers are current again"),
-        Note::Remark(remark) => warn!(service, source, "{remark}"),
     }
 }
 

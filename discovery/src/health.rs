@@ -3,7 +3,7 @@
 //! In: the snapshots, as they come. Out: tasks. Said as a state, not as changes: whatever ran before, after a snapshot
 //! has been seen exactly its endpoints are probed. Those that are in it as they were go on in their rhythm, new and
 //! changed ones are probed at once, the others stop. Drained endpoints are probed too, so that their state is known when
-//! they return.
+//! they return. A pool that is in two snapshots is not looked at twice: a change of one service among thousands is cheap.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::error;
-use weir_snapshot::{Clock, Probe, Reader, Snapshot};
+use weir_snapshot::{Clock, Pool, Probe, Reader, Snapshot};
 
 use crate::probe;
 use crate::watch::Watched;
@@ -22,10 +22,19 @@ use crate::watch::Watched;
 pub struct Health {
     clock: Clock,
     tasks: JoinSet<()>,
-    running: HashMap<Key, (Watched, AbortHandle)>,
+    running: HashMap<Arc<str>, OfPool>,
     /// Whose task it is, until it has ended: those that were aborted have nobody.
     keys: HashMap<Id, Key>,
 }
+
+/// The probes of one service.
+#[derive(Debug)]
+struct OfPool {
+    pool: Arc<Pool>,
+    endpoints: Probes,
+}
+
+type Probes = HashMap<SocketAddr, (Watched, AbortHandle)>;
 
 /// Service and address.
 type Key = (Arc<str>, SocketAddr);
@@ -59,27 +68,41 @@ impl Health {
         let mut before = std::mem::take(&mut self.running);
         for pool in &snapshot.pools {
             let Some(probe) = &pool.health().probe else { continue };
-            for member in pool.members() {
-                let watched = Watched {
-                    service: Arc::clone(pool.service()),
-                    member: member.clone(),
-                    rules: Arc::clone(pool.health()),
-                };
-                let key = (Arc::clone(pool.service()), member.address);
-                let task = match before.remove(&key) {
-                    Some((old, task)) if old.is_like(&watched) => task,
-                    other => {
-                        if let Some((_, task)) = other {
-                            self.keys.remove(&task.id());
-                            task.abort();
-                        }
-                        self.spawn(watched.clone(), probe.clone(), Duration::ZERO)
-                    }
-                };
-                self.running.insert(key, (watched, task));
-            }
+            let now = match before.remove(pool.service()) {
+                Some(old) if Arc::ptr_eq(&old.pool, pool) => old,
+                old => {
+                    let mut old = old.map(|old| old.endpoints).unwrap_or_default();
+                    let endpoints = self.probed(pool, probe, &mut old);
+                    self.stop(old);
+                    OfPool { pool: Arc::clone(pool), endpoints }
+                }
+            };
+            self.running.insert(Arc::clone(pool.service()), now);
         }
-        for (_, task) in before.into_values() {
+        for old in before.into_values() {
+            self.stop(old.endpoints);
+        }
+    }
+
+    /// The probes of this pool: those of `old` that go on are taken out of it, the others are new.
+    fn probed(&mut self, pool: &Arc<Pool>, probe: &Probe, old: &mut Probes) -> Probes {
+        let mut endpoints = HashMap::with_capacity(pool.members().len());
+        for member in pool.members() {
+            let (service, rules) = (Arc::clone(pool.service()), Arc::clone(pool.health()));
+            let watched = Watched { service, member: member.clone(), rules };
+            let goes_on = old.get(&member.address).is_some_and(|(old, _)| old.is_like(&watched));
+            let kept = if goes_on { old.remove(&member.address) } else { None };
+            let task = match kept {
+                Some((_, task)) => task,
+                None => self.spawn(watched.clone(), probe.clone(), Duration::ZERO),
+            };
+            endpoints.insert(member.address, (watched, task));
+        }
+        endpoints
+    }
+
+    fn stop(&mut self, probes: Probes) {
+        for (_, task) in probes.into_values() {
             self.keys.remove(&task.id());
             task.abort();
         }
@@ -106,44 +129,62 @@ impl Health {
             Err(broken) => broken.id(),
         };
         let Some(key) = self.keys.remove(&id) else { return };
-        let Some((watched, _)) = self.running.remove(&key) else { return };
+        let Some((watched, _)) = self.running.get(&key.0).and_then(|of_pool| of_pool.endpoints.get(&key.1)) else {
+            return;
+        };
+        let watched = watched.clone();
         error!(service = %key.0, endpoint = %key.1, ?ended, "probes stopped by a fault of weir's own, and begin again");
         if let Some(probe) = watched.rules.probe.clone() {
             let interval = probe.interval.duration();
             let task = self.spawn(watched.clone(), probe, interval);
-            self.running.insert(key, (watched, task));
+            if let Some(of_pool) = self.running.get_mut(&key.0) {
+                of_pool.endpoints.insert(key.1, (watched, task));
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use weir_snapshot::{HealthRules, Live, Member, Millis, ProbeKind};
+    use weir_snapshot::{Millis, ProbeKind};
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn probes_that_panic_begin_again() {
-        let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
-        let (failures, window) = (3, Millis::from_secs(30));
-        let rules = HealthRules { failures, window, successes: 1, statuses: Vec::new(), probe: Some(probe) };
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let live = Arc::new(Live::new(&rules));
-        let member = Member::new(address, live);
-        let watched = Watched { service: "optimizers".into(), member, rules: Arc::new(rules) };
         let mut health = Health::new(Clock::start());
+        health.fit(&snapshot(1..2));
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let broken = health.tasks.spawn(async { panic!("on purpose") });
-        let key = (Arc::clone(&watched.service), address);
-        health.running.insert(key.clone(), (watched, broken.clone()));
-        health.keys.insert(broken.id(), key.clone());
+        let (_, task) = health.running.get_mut("s").unwrap().endpoints.get_mut(&address).unwrap();
+        health.keys.remove(&task.id());
+        task.abort();
+        *task = broken.clone();
+        health.keys.insert(broken.id(), ("s".into(), address));
 
-        let ended = health.tasks.join_next_with_id().await.unwrap();
-        health.ended(&ended);
+        while health.keys.contains_key(&broken.id()) {
+            let ended = health.tasks.join_next_with_id().await.unwrap();
+            health.ended(&ended);
+        }
 
-        let (_, again) = &health.running[&key];
+        let (_, again) = &health.running["s"].endpoints[&address];
         assert_ne!(again.id(), broken.id());
         assert!(!again.is_finished());
         assert_eq!(health.keys.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pool_that_is_in_the_next_snapshot_too_is_probed_as_before() {
+        let mut health = Health::new(Clock::start());
+        let snapshot = snapshot(1..3);
+        let tasks = |health: &Health| {
+            let of_pool = health.running["s"].endpoints.iter();
+            of_pool.map(|(at, (_, task))| (*at, task.id())).collect::<HashMap<_, _>>()
+        };
+        health.fit(&snapshot);
+        let before = tasks(&health);
+        health.fit(&snapshot);
+        assert_eq!((tasks(&health), health.keys.len()), (before, 2));
     }
 
     #[tokio::test(start_paused = true)]
@@ -151,7 +192,8 @@ mod tests {
         let mut health = Health::new(Clock::start());
         for ports in [1..4, 3..9, 3..4, 1..1] {
             health.fit(&snapshot(ports.clone()));
-            let running: Vec<Id> = health.running.values().map(|(_, task)| task.id()).collect();
+            let of_pools = health.running.values().flat_map(|of_pool| of_pool.endpoints.values());
+            let running: Vec<Id> = of_pools.map(|(_, task)| task.id()).collect();
             assert_eq!((running.len(), health.keys.len()), (ports.len(), ports.len()));
             assert!(running.iter().all(|id| health.keys.contains_key(id)));
         }
@@ -165,6 +207,13 @@ mod tests {
         let probe = Probe { kind: ProbeKind::Tcp, interval: Millis::from_secs(5), timeout: Millis::from_secs(1) };
         config.services[0].health.probe = Some(probe);
         let found = ports.map(|port| crate::Found::new(([127, 0, 0, 1], port).into())).collect();
-        crate::assemble(&config, &[found], &mut crate::Lives::new(), weir_snapshot::Clock::start()).unwrap()
+        crate::assemble(
+            &config,
+            &[found],
+            &crate::Overrides::default(),
+            &mut crate::Lives::new(),
+            weir_snapshot::Clock::start(),
+        )
+        .unwrap()
     }
 }

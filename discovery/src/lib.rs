@@ -7,12 +7,14 @@
 mod agent;
 mod assemble;
 mod cache;
+mod control;
 mod discovery;
 pub mod dns;
 mod health;
 mod lives;
 mod membership;
 pub mod observe;
+mod overrides;
 mod pace;
 mod probe;
 mod register;
@@ -22,9 +24,11 @@ mod watch;
 
 pub use agent::ConsulSetupError;
 pub use assemble::{AssembleError, assemble, fixed};
+pub use control::{Applied, Control, Overridden, OverrideError, ReloadError};
 pub use discovery::{Discovery, DiscoveryError};
 pub use health::Health;
 pub use lives::Lives;
+pub use overrides::{Override, Overrides};
 pub use register::{RegisterError, registration};
 pub use report::{Readiness, Report, ServiceReport, SourceReport};
 pub use source::{Found, Listing, News, SetupError, Source, SourceError, Stale, Tier, Variables, share};

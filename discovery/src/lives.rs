@@ -6,7 +6,7 @@
 //! Who left and came back is the same endpoint as long as it is remembered, but of a new generation: the process behind
 //! an address is likely to be another one, so that no connection to the former one may be used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
@@ -15,6 +15,7 @@ use weir_config::Service;
 use weir_snapshot::{Budget, Clock, HealthRules, Live, Millis, Moment, Permits, Pool, QueueRules};
 
 use crate::Found;
+use crate::overrides::OfService;
 
 /// What a first probe may take beyond its timeout before the endpoint is taken for well: for the probe to be started on
 /// a busy machine.
@@ -54,8 +55,9 @@ struct Known {
 /// A pool and what it was built of.
 #[derive(Debug)]
 struct Built {
-    service: Service,
     found: Arc<[Found]>,
+    overrides: Option<Arc<OfService>>,
+    queue: Option<QueueRules>,
     pool: Arc<Pool>,
 }
 
@@ -70,6 +72,16 @@ impl Lives {
     /// Nothing known yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same counts, and nothing else: for who has lost the rest.
+    pub(crate) fn bare(&self) -> Self {
+        Self { revision: self.revision, generation: self.generation, ..Self::default() }
+    }
+
+    /// The last revision given out.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub(crate) fn next_revision(&mut self) -> u64 {
@@ -94,8 +106,9 @@ impl Lives {
     /// Drops what nobody else holds. Called before an assembly: the snapshot that is current then still holds its own,
     /// so that what goes and comes back within one reload is the same.
     pub(crate) fn forget_unused(&mut self, services: &[Service]) {
+        let configured: HashSet<&str> = services.iter().map(|service| &*service.name).collect();
         for (name, service) in &mut self.services {
-            if !services.iter().any(|other| other.name == *name) {
+            if !configured.contains(&**name) {
                 service.last = None;
             }
             service.endpoints.retain(|_, known| known.live.strong_count() > 0);
@@ -107,9 +120,22 @@ impl Lives {
 
 impl ServiceLives {
     /// The pool of the last assembly, if it is what would be built again.
-    pub(crate) fn unchanged(&self, service: &Service, found: &Arc<[Found]>) -> Option<Arc<Pool>> {
+    ///
+    /// Where its endpoints are from is no part of a pool: another source with the same list is the same pool.
+    pub(crate) fn unchanged(
+        &self,
+        service: &Service,
+        found: &Arc<[Found]>,
+        overrides: Option<&Arc<OfService>>,
+    ) -> Option<Arc<Pool>> {
+        let Service { policy, health, when_all_ejected, queue, .. } = service;
         let last = self.last.as_ref()?;
-        let same = (Arc::ptr_eq(&last.found, found) || last.found == *found) && last.service == *service;
+        let same = (Arc::ptr_eq(&last.found, found) || last.found == *found)
+            && last.overrides.as_ref() == overrides
+            && last.pool.policy() == policy
+            && **last.pool.health() == *health
+            && last.pool.when_all_ejected() == *when_all_ejected
+            && last.queue == *queue;
         same.then(|| Arc::clone(&last.pool))
     }
 
@@ -117,8 +143,15 @@ impl ServiceLives {
         self.builds += 1;
     }
 
-    pub(crate) fn built(&mut self, service: &Service, found: &Arc<[Found]>, pool: &Arc<Pool>) {
-        self.last = Some(Built { service: service.clone(), found: Arc::clone(found), pool: Arc::clone(pool) });
+    pub(crate) fn built(
+        &mut self,
+        service: &Service,
+        found: &Arc<[Found]>,
+        overrides: Option<&Arc<OfService>>,
+        pool: &Arc<Pool>,
+    ) {
+        let (found, overrides, pool) = (Arc::clone(found), overrides.cloned(), Arc::clone(pool));
+        self.last = Some(Built { found, overrides, queue: service.queue, pool });
     }
 
     /// The permits of its queue, and those who wait for them, under these rules.
@@ -182,9 +215,23 @@ mod tests {
         .unwrap();
         let found = |port| [Found::new(([127, 0, 0, 1], port).into())].into();
         let mut lives = Lives::new();
-        let first = crate::assemble(&config, &[found(1)], &mut lives, weir_snapshot::Clock::start()).unwrap();
+        let first = crate::assemble(
+            &config,
+            &[found(1)],
+            &crate::Overrides::default(),
+            &mut lives,
+            weir_snapshot::Clock::start(),
+        )
+        .unwrap();
         let observed = Arc::clone(&first.pools[0].members()[0].live);
-        let second = crate::assemble(&config, &[found(2)], &mut lives, weir_snapshot::Clock::start()).unwrap();
+        let second = crate::assemble(
+            &config,
+            &[found(2)],
+            &crate::Overrides::default(),
+            &mut lives,
+            weir_snapshot::Clock::start(),
+        )
+        .unwrap();
         drop((first, second));
         assert_eq!(Arc::strong_count(&observed), 1);
     }

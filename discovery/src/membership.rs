@@ -27,7 +27,7 @@ pub(crate) struct Membership {
 }
 
 /// One source, as far as it is believed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Belief {
     pub(crate) name: Arc<str>,
     backup: bool,
@@ -86,6 +86,53 @@ pub(crate) struct Outcome {
 }
 
 impl Belief {
+    /// Nothing heard yet.
+    pub(crate) fn new(name: Arc<str>, backup: bool) -> Self {
+        Self {
+            name,
+            backup,
+            held: Vec::new(),
+            standing: Standing::Unheard,
+            failing: None,
+            last_contact: None,
+            stale: None,
+            remarks: Vec::new(),
+            doubted: false,
+            empty_since: None,
+        }
+    }
+
+    /// Whether its endpoints are picked only when no others admit.
+    pub(crate) fn is_backup(&self) -> bool {
+        self.backup
+    }
+
+    /// What it is believed to have said before; nothing when it has said something since.
+    pub(crate) fn restore(&mut self, mut endpoints: Vec<Found>) {
+        if self.standing == Standing::Unheard && !endpoints.is_empty() {
+            by_address(&mut endpoints);
+            self.held = endpoints;
+            self.standing = Standing::Cached;
+        }
+    }
+
+    /// It told something.
+    pub(crate) fn hear(&mut self, news: News, now: Moment, empty_after: Duration) -> Outcome {
+        let mut outcome = Outcome::default();
+        match news {
+            News::Unchanged => {
+                self.contact(now, &mut outcome.notes);
+                outcome.changed = self.believe(now, empty_after, &mut outcome.notes);
+            }
+            News::Failed(error) => self.fail(error, now, &mut outcome.notes),
+            News::Endpoints(listing) => {
+                outcome.changed = self.listed(listing, now, empty_after.is_zero(), &mut outcome.notes)
+                    || self.believe(now, empty_after, &mut outcome.notes);
+            }
+        }
+        outcome
+    }
+
     pub(crate) fn endpoints(&self) -> usize {
         self.held.len()
     }
@@ -196,51 +243,17 @@ fn by_address(endpoints: &mut Vec<Found>) {
 }
 
 impl Membership {
-    /// Nothing heard yet. `sources` are their names and whether they are backups.
-    pub(crate) fn new(fixed: Arc<[Found]>, empty_after: Duration, sources: Vec<(Arc<str>, bool)>) -> Self {
-        let belief = |(name, backup)| Belief {
-            name,
-            backup,
-            held: Vec::new(),
-            standing: Standing::Unheard,
-            failing: None,
-            last_contact: None,
-            stale: None,
-            remarks: Vec::new(),
-            doubted: false,
-            empty_since: None,
-        };
-        let had_endpoints = !fixed.is_empty();
-        Self { fixed, empty_after, sources: sources.into_iter().map(belief).collect(), had_endpoints }
-    }
-
-    /// What the source with this name said before the start; nothing when it has said something since.
-    pub(crate) fn restore(&mut self, name: &str, mut endpoints: Vec<Found>) {
-        let belief = self.sources.iter_mut().find(|source| &*source.name == name);
-        if let Some(source) = belief.filter(|source| source.standing == Standing::Unheard && !endpoints.is_empty()) {
-            by_address(&mut endpoints);
-            source.held = endpoints;
-            source.standing = Standing::Cached;
-            self.had_endpoints = true;
-        }
+    /// What is written, and what is believed of the sources. `had_endpoints` says whether there was one before.
+    pub(crate) fn of(fixed: Arc<[Found]>, empty_after: Duration, sources: Vec<Belief>, had_endpoints: bool) -> Self {
+        let had_endpoints = had_endpoints || !fixed.is_empty() || sources.iter().any(|source| !source.held.is_empty());
+        Self { fixed, empty_after, sources, had_endpoints }
     }
 
     /// A source told something.
     pub(crate) fn hear(&mut self, source: usize, news: News, now: Moment) -> Outcome {
-        let mut outcome = Outcome::default();
-        let Some(belief) = self.sources.get_mut(source) else { return outcome };
-        match news {
-            News::Unchanged => {
-                belief.contact(now, &mut outcome.notes);
-                outcome.changed = belief.believe(now, self.empty_after, &mut outcome.notes);
-            }
-            News::Failed(error) => belief.fail(error, now, &mut outcome.notes),
-            News::Endpoints(listing) => {
-                outcome.changed = belief.listed(listing, now, self.empty_after.is_zero(), &mut outcome.notes)
-                    || belief.believe(now, self.empty_after, &mut outcome.notes);
-                self.had_endpoints |= !belief.held.is_empty();
-            }
-        }
+        let Some(belief) = self.sources.get_mut(source) else { return Outcome::default() };
+        let outcome = belief.hear(news, now, self.empty_after);
+        self.had_endpoints |= !belief.held.is_empty();
         outcome
     }
 

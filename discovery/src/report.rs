@@ -8,7 +8,7 @@ use std::sync::Arc;
 use weir_snapshot::Moment;
 
 use crate::membership::{Belief, Membership, Standing};
-use crate::{Found, SourceError, Stale};
+use crate::{Found, Overrides, SourceError, Stale};
 
 /// How the sources of all services stand.
 #[derive(Clone, Debug, Default)]
@@ -67,15 +67,17 @@ pub enum Readiness {
 }
 
 impl Report {
-    /// `found` is what each service has in the current snapshot.
-    pub(crate) fn of(services: &[(Arc<str>, bool)], memberships: &[Membership], found: &[Arc<[Found]>]) -> Self {
-        let services = services.iter().zip(memberships).zip(found);
-        let services = services.map(|(((service, routed), membership), found)| ServiceReport {
+    /// Of each service its name, whether a route leads there, what is believed, and what it has in the current snapshot.
+    pub(crate) fn of<'a>(
+        services: impl Iterator<Item = (&'a Arc<str>, bool, &'a Membership, &'a [Found])>,
+        overrides: &Overrides,
+    ) -> Self {
+        let services = services.map(|(service, routed, membership, found)| ServiceReport {
             service: Arc::clone(service),
-            routed: *routed,
+            routed,
             had_endpoints: membership.had_endpoints(),
             endpoints: found.len(),
-            serves: found.iter().any(|found| !found.drained),
+            serves: found.iter().any(|found| overrides.serves(service, found)),
             sources: membership.sources().iter().map(SourceReport::of).collect(),
         });
         Self { services: services.collect() }
@@ -170,9 +172,9 @@ mod tests {
         Moment::from_nanos(secs * 1_000_000_000)
     }
 
-    fn readiness(membership: Membership, routed: bool) -> Readiness {
+    fn readiness(membership: &Membership, routed: bool) -> Readiness {
         let found = membership.endpoints();
-        Report::of(&[("s".into(), routed)], &[membership], &[found]).readiness(at(10))
+        Report::of([(&"s".into(), routed, membership, &*found)].into_iter(), &Overrides::default()).readiness(at(10))
     }
 
     fn membership(fixed: &[Found]) -> Membership {
@@ -191,20 +193,20 @@ mod tests {
     fn a_weir_whose_sources_all_answer_is_ready() {
         let mut members = membership(&[]);
         members.hear(0, News::Endpoints(Listing { endpoints: vec![one()], ..Listing::default() }), at(1));
-        assert_eq!(readiness(members, true), Readiness::Ready);
+        assert_eq!(readiness(&members, true), Readiness::Ready);
     }
 
     #[test]
     fn a_weir_is_not_ready_while_a_routed_service_never_had_an_endpoint() {
         let mut members = membership(&[]);
         members.hear(0, failed(), at(1));
-        let Readiness::NotReady(text) = readiness(members, true) else { panic!() };
+        let Readiness::NotReady(text) = readiness(&members, true) else { panic!() };
         assert_eq!(
             text,
             "service `s` has never had an endpoint\n\
              service `s`, consul a: no answer for 9 s, 0 endpoints that it told last: nobody there\n"
         );
-        assert!(matches!(readiness(membership(&[]), false), Readiness::Degraded(_)), "nobody is sent there");
+        assert!(matches!(readiness(&membership(&[]), false), Readiness::Degraded(_)), "nobody is sent there");
     }
 
     #[test]
@@ -214,7 +216,7 @@ mod tests {
         members.hear(0, News::Endpoints(Listing { endpoints: vec![one()], ..Listing::default() }), at(1));
         members.hear(0, none(), at(2));
         members.hear(0, none(), at(32));
-        let Readiness::NotReady(text) = readiness(members, true) else { panic!() };
+        let Readiness::NotReady(text) = readiness(&members, true) else { panic!() };
         assert_eq!(
             text,
             "service `s` has no endpoint left: its sources list none\n\
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_weir_whose_endpoints_are_all_drained_is_not_ready() {
-        let Readiness::NotReady(text) = readiness(membership(&[Found { drained: true, ..one() }]), true) else {
+        let Readiness::NotReady(text) = readiness(&membership(&[Found { drained: true, ..one() }]), true) else {
             panic!()
         };
         assert!(text.starts_with("service `s` has no endpoint in service: 1 are drained\n"), "{text}");
@@ -234,10 +236,10 @@ mod tests {
     fn a_weir_that_has_other_endpoints_or_kept_ones_is_ready_but_degraded() {
         let mut members = membership(&[one()]);
         members.hear(0, failed(), at(1));
-        assert!(matches!(readiness(members, true), Readiness::Degraded(_)));
+        assert!(matches!(readiness(&members, true), Readiness::Degraded(_)));
         let mut members = membership(&[]);
         members.restore("consul a", vec![one()]);
-        let Readiness::Degraded(text) = readiness(members, true) else { panic!() };
+        let Readiness::Degraded(text) = readiness(&members, true) else { panic!() };
         assert_eq!(text, "service `s`, consul a: no answer yet, 1 endpoints kept from before the start\n");
     }
 
@@ -246,7 +248,7 @@ mod tests {
         let mut members = membership(&[]);
         members.hear(0, News::Endpoints(Listing { endpoints: vec![one()], ..Listing::default() }), at(1));
         members.hear(0, News::Endpoints(Listing::default()), at(4));
-        let Readiness::Degraded(text) = readiness(members, true) else { panic!() };
+        let Readiness::Degraded(text) = readiness(&members, true) else { panic!() };
         assert!(text.contains("lists none for 6 s, 1 endpoints"), "{text}");
     }
 }

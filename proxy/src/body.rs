@@ -13,7 +13,7 @@ pub(crate) struct Budget(Arc<Ledger>);
 #[derive(Debug)]
 struct Ledger {
     used: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
 }
 
 /// Bytes taken from a [`Budget`]; given back on drop.
@@ -26,7 +26,7 @@ struct Share {
 impl Budget {
     /// A budget of `limit` bytes.
     pub(crate) fn new(limit: u64) -> Self {
-        Self(Arc::new(Ledger { used: AtomicU64::new(0), limit }))
+        Self(Arc::new(Ledger { used: AtomicU64::new(0), limit: AtomicU64::new(limit) }))
     }
 
     /// Bytes taken now.
@@ -34,9 +34,15 @@ impl Budget {
         self.0.used.load(Relaxed)
     }
 
+    /// From now on bodies take no more than this together; what is held already stays.
+    pub(crate) fn change(&self, limit: u64) {
+        self.0.limit.store(limit, Relaxed);
+    }
+
     fn take(&self, bytes: u64) -> bool {
         // Relaxed: the sum is exact whatever the order, and nothing else is published by it.
-        let fits = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.0.limit);
+        let limit = self.0.limit.load(Relaxed);
+        let fits = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= limit);
         self.0.used.fetch_update(Relaxed, Relaxed, fits).is_ok()
     }
 }

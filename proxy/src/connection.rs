@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use pingora_core::protocols::Stream;
 use tokio::io::ReadBuf;
@@ -38,13 +39,15 @@ thread_local! {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(core: Arc<Core>, listener: Arc<ListenerSettings>, io: Stream, peer: SocketAddr) {
+pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>, io: Stream, peer: SocketAddr) {
     let (wire, handle) = Wire::new(io);
     let mut stream: Stream = Box::new(wire);
     let mut closing = std::pin::pin!(core.closing.cancelled());
     let mut timer = Timer::new(core.clock);
     let mut buf = BytesMut::new();
     loop {
+        // Once for each exchange: what changes meanwhile holds for the next one.
+        let listener = settings.load_full();
         let head = match next_head(&core, &listener, &handle, &mut timer, closing.as_mut(), &mut buf).await {
             Next::Head(head) => head,
             Next::Over => return,
@@ -98,7 +101,7 @@ pub(crate) async fn serve(core: Arc<Core>, listener: Arc<ListenerSettings>, io: 
 fn finished(core: &Core, head: Option<&Head>, record: &Record, traffic: Traffic) {
     let total = core.clock.now().since(record.arrived);
     core.observe.finished(record, total);
-    if let Some(log) = &core.access_log {
+    if let Some(log) = core.access_log.load_full() {
         #[expect(clippy::disallowed_methods, reason = "the access log is what wall time is for")]
         log.note(&Facts { head, record, traffic, total, now: SystemTime::now() });
     }

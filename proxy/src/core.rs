@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora_core::connectors::TransportConnector;
 use tokio_util::sync::CancellationToken;
 use weir_snapshot::{Clock, Reader, TrustedProxies};
@@ -21,11 +22,11 @@ pub(crate) struct Core {
     pub(crate) connector: TransportConnector,
     pub(crate) idle: Idle,
     pub(crate) body_budget: Budget,
-    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) trusted_proxies: ArcSwap<TrustedProxies>,
     pub(crate) request_ids: RequestIds,
     pub(crate) observe: Observe,
     pub(crate) works: Works,
-    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) access_log: ArcSwapOption<AccessLog>,
     /// Answers say `Connection: close` from now on.
     pub(crate) draining: CancellationToken,
     /// Idle connections end, and exchanges end theirs.

@@ -119,7 +119,7 @@ impl Exchange<'_> {
     /// Serves the request.
     pub(crate) async fn run(mut self, peer: SocketAddr) -> After {
         let snapshot = self.core.reader.load();
-        let client = Client::of(peer, self.head, &self.core.trusted_proxies);
+        let client = Client::of(peer, self.head, &self.core.trusted_proxies.load());
         self.record.client = Some(client.address);
         let id = self.core.request_ids.of(self.head);
         self.record.id.clone_from(&id);

@@ -18,6 +18,7 @@ mod idle;
 mod key;
 mod listener;
 mod observe;
+mod places;
 mod proxy;
 mod pump;
 mod record;

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora_core::protocols::l4::stream::Stream;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_snapshot::ListenerSettings;
 
 use crate::connection;
 use crate::core::Core;
+use crate::places::{Place, Places};
 
 /// Connections that may wait in the kernel; it cuts this to `net.core.somaxconn`.
 const BACKLOG: u32 = 65_535;
@@ -30,8 +31,24 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
-    settings: Arc<ListenerSettings>,
+    door: Arc<Door>,
     address: SocketAddr,
+}
+
+/// What may change about a listener while it accepts.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// A connection reads them anew for each exchange.
+    pub(crate) settings: ArcSwap<ListenerSettings>,
+    places: Places,
+}
+
+impl Door {
+    /// Demands this of clients from their next exchange on. The address is not looked at.
+    pub(crate) fn change(&self, settings: ListenerSettings) {
+        self.places.change(settings.max_connections);
+        self.settings.store(Arc::new(settings));
+    }
 }
 
 impl Listener {
@@ -42,7 +59,9 @@ impl Listener {
         socket.bind(settings.address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, settings: Arc::new(settings), address })
+        let places = Places::new(settings.max_connections);
+        let door = Door { settings: ArcSwap::from_pointee(settings), places };
+        Ok(Self { socket, door: Arc::new(door), address })
     }
 
     /// The address it got.
@@ -50,24 +69,29 @@ impl Listener {
         self.address
     }
 
+    /// What may be changed about it.
+    pub(crate) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
+    }
+
     /// Accepts until `stop`.
     pub(crate) async fn run(self, core: Arc<Core>, tasks: TaskTracker, stop: CancellationToken) {
         let name = self.address.to_string();
         let metrics = core.observe.listener(&name);
-        let places = Arc::new(Semaphore::new(self.settings.max_connections.min(Semaphore::MAX_PERMITS)));
-        let serve = |io: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, patience: Duration| {
+        let places = self.door.places.clone();
+        let serve = |io: TcpStream, peer: SocketAddr, place: Place, patience: Duration| {
             if io.set_nodelay(true).is_err() {
                 // Gone already.
                 return;
             }
             metrics.accepted.increment(1);
             metrics.open.increment(1.0);
-            let (core, settings, open) = (core.clone(), self.settings.clone(), metrics.open.clone());
+            let (core, door, open) = (core.clone(), self.door.clone(), metrics.open.clone());
             tasks.spawn(async move {
                 let counted = Counted(open);
                 // Serving looks at what has come before it looks whether the end has; this lets it come.
                 if patience.is_zero() || tokio::time::timeout(patience, io.readable()).await.is_ok() {
-                    connection::serve(core, settings, Box::new(Stream::from(io)), peer).await;
+                    connection::serve(core, &door.settings, Box::new(Stream::from(io)), peer).await;
                 }
                 drop((counted, place));
             });
@@ -75,7 +99,7 @@ impl Listener {
         loop {
             // A place first: a connection that cannot be served waits in the kernel, not in a descriptor of ours.
             let accepted = async {
-                let place = places.clone().acquire_owned().await;
+                let place = places.take().await;
                 (place, self.socket.accept().await)
             };
             let (place, accepted) = tokio::select! {
@@ -83,17 +107,17 @@ impl Listener {
                 accepted = accepted => accepted,
             };
             match (place, accepted) {
-                (Ok(place), Ok((io, peer))) => serve(io, peer, place, Duration::ZERO),
+                (Some(place), Ok((io, peer))) => serve(io, peer, place, Duration::ZERO),
                 (_, Err(error)) => self.rest(&core, &name, &error).await,
                 // Nobody closes the semaphore.
-                (Err(_), _) => break,
+                (None, _) => break,
             }
         }
         // What the kernel has accepted by now is served: closing the listener would reset it, with its request unread.
         // The system is asked directly, since the runtime may not have heard of the newest yet.
         let Ok(socket) = self.socket.into_std() else { return };
         for _ in 0..MOST_LATE {
-            let Ok(place) = places.clone().try_acquire_owned() else { return };
+            let Some(place) = places.try_take() else { return };
             let Ok((io, peer)) = socket.accept() else { return };
             if io.set_nonblocking(true).is_ok()
                 && let Ok(io) = TcpStream::from_std(io)

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora_core::connectors::TransportConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,7 @@ use crate::access_log::AccessLog;
 use crate::body::Budget;
 use crate::core::{Core, RequestIds};
 use crate::idle::{Idle, Whom};
-use crate::listener::Listener;
+use crate::listener::{Door, Listener};
 use crate::observe::Observe;
 use crate::work::{WorkReport, Works};
 
@@ -51,6 +52,8 @@ pub struct BindError {
 pub struct Proxy {
     core: Arc<Core>,
     listeners: Vec<Listener>,
+    /// Of each listener, with the address that was configured.
+    doors: Vec<(SocketAddr, Arc<Door>)>,
     addresses: Vec<SocketAddr>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -62,6 +65,7 @@ impl Proxy {
     /// # Errors
     /// [`BindError`] for the first address that cannot be had.
     pub fn bind(parts: ProxyParts) -> Result<Self, BindError> {
+        let configured: Vec<SocketAddr> = parts.listeners.iter().map(|settings| settings.address).collect();
         let listeners = parts
             .listeners
             .into_iter()
@@ -76,18 +80,20 @@ impl Proxy {
             connector: TransportConnector::new(None),
             idle: Idle::default(),
             body_budget: Budget::new(parts.body_memory.get()),
-            trusted_proxies: parts.trusted_proxies,
+            trusted_proxies: ArcSwap::from_pointee(parts.trusted_proxies),
             request_ids: RequestIds::seeded(),
             observe: Observe::default(),
             works: Works::default(),
-            access_log: parts.access_log,
+            access_log: ArcSwapOption::from_pointee(parts.access_log),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
+        let doors = configured.into_iter().zip(listeners.iter().map(Listener::door)).collect();
         let addresses = listeners.iter().map(Listener::address).collect();
         Ok(Self {
             core: Arc::new(core),
             listeners,
+            doors,
             addresses,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -116,6 +122,25 @@ impl Proxy {
                 core.works.retain(|service| snapshot.pools.iter().any(|pool| &**pool.service() == service));
             }
         });
+    }
+
+    /// Obeys other settings from the next exchange on; those that run keep theirs. Listeners are found by the address that
+    /// was configured; those that are not among `listeners` stay as they are, and none is opened.
+    pub fn change(&self, listeners: &[ListenerSettings], trusted_proxies: &TrustedProxies, body_memory: Bytes) {
+        self.core.trusted_proxies.store(Arc::new(trusted_proxies.clone()));
+        self.core.body_budget.change(body_memory.get());
+        let mut doors: Vec<_> = self.doors.iter().collect();
+        for settings in listeners {
+            // Several may have been configured with one address, of which each gets a port of its own.
+            if let Some(at) = doors.iter().position(|(address, _)| *address == settings.address) {
+                doors.remove(at).1.change(settings.clone());
+            }
+        }
+    }
+
+    /// Notes exchanges that end from now on there. What is queued for where they were noted before is still written.
+    pub fn log_to(&self, access_log: Option<AccessLog>) {
+        self.core.access_log.store(access_log.map(Arc::new));
     }
 
     /// Asks clients to go elsewhere: answers say `Connection: close` from now on.
@@ -148,12 +173,12 @@ impl Proxy {
 
     /// Asks for the access log's file to be opened anew, as after a rotation; never waits. `false` when there is no log.
     pub fn reopen_log(&self) -> bool {
-        self.core.access_log.as_ref().map(AccessLog::reopen).is_some()
+        self.core.access_log.load().as_ref().map(|log| log.reopen()).is_some()
     }
 
     /// Waits until what the access log has queued is written, for two seconds at most. Blocks the thread.
     pub fn finish(&self) {
-        if let Some(log) = &self.core.access_log {
+        if let Some(log) = self.core.access_log.load_full() {
             log.flush();
         }
     }

@@ -22,7 +22,7 @@ pub use clock::Clock;
 pub use lease::{Lease, LeaseKind};
 pub use live::Live;
 pub use permits::{Answer, Permits, QueueRules, Tried, Unserved, Wish};
-pub use pool::{Member, Pool, PoolParts, Tier};
+pub use pool::{Believed, Member, Pool, PoolParts, Tier};
 pub use publish::{Publisher, Reader, Snapshot};
 pub use route::{Route, RouteTable};
 pub use settings::{

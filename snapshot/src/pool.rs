@@ -32,6 +32,15 @@ impl Tier {
     pub const BACKUP: Self = Self(u16::MAX);
 }
 
+/// What configuration and sources say of an endpoint that an operator says otherwise of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Believed {
+    /// Share of traffic.
+    pub weight: Weight,
+    /// Whether it gets no new exchanges.
+    pub drained: bool,
+}
+
 /// One endpoint of a pool.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -43,6 +52,8 @@ pub struct Member {
     pub weight: Weight,
     /// Gets no new exchanges, by the operator's wish; outlasts every verdict.
     pub drained: bool,
+    /// What is believed beneath an operator's override; `None` when there is no override.
+    pub believed: Option<Believed>,
     /// Whether it serves always, or only when those before it cannot.
     pub tier: Tier,
     /// Exchanges that it wants at most at once, when it or the configuration says so.
@@ -61,6 +72,7 @@ impl Member {
             label: address.to_string().into(),
             weight: Weight::ONE,
             drained: false,
+            believed: None,
             tier: Tier::PRIMARY,
             capacity: None,
             generation: 0,

@@ -18,6 +18,10 @@ pub(crate) trait Absence<T> {
     fn present(value: T) -> Self::Out;
     /// `None` when the key may not be absent.
     fn absent(&self) -> Option<Self::Out>;
+    /// What was written, or would be, for the value read; `None` when only its absence says that.
+    fn written(out: &Self::Out) -> Option<&T>;
+    /// Whether to leave the key out says the same as `value`; `false` as well where that depends on other keys.
+    fn is_default(&self, value: &T) -> bool;
     /// The default as the reference page shows it.
     fn describe(&self, show: impl Fn(&T) -> String) -> String;
 }
@@ -45,12 +49,20 @@ impl<T> Absence<T> for Required {
         None
     }
 
+    fn written(out: &T) -> Option<&T> {
+        Some(out)
+    }
+
+    fn is_default(&self, _: &T) -> bool {
+        false
+    }
+
     fn describe(&self, _: impl Fn(&T) -> String) -> String {
         "required".to_owned()
     }
 }
 
-impl<T: Clone> Absence<T> for Otherwise<T> {
+impl<T: Clone + PartialEq> Absence<T> for Otherwise<T> {
     type Out = T;
 
     fn present(value: T) -> T {
@@ -59,6 +71,14 @@ impl<T: Clone> Absence<T> for Otherwise<T> {
 
     fn absent(&self) -> Option<T> {
         Some(self.0.clone())
+    }
+
+    fn written(out: &T) -> Option<&T> {
+        Some(out)
+    }
+
+    fn is_default(&self, value: &T) -> bool {
+        *value == self.0
     }
 
     fn describe(&self, show: impl Fn(&T) -> String) -> String {
@@ -77,12 +97,20 @@ impl<T> Absence<T> for Optional {
         Some(None)
     }
 
+    fn written(out: &Option<T>) -> Option<&T> {
+        out.as_ref()
+    }
+
+    fn is_default(&self, _: &T) -> bool {
+        false
+    }
+
     fn describe(&self, _: impl Fn(&T) -> String) -> String {
         (self.0)()
     }
 }
 
-impl<T: Clone> Absence<Vec<T>> for OtherwiseAll<T> {
+impl<T: Clone + PartialEq> Absence<Vec<T>> for OtherwiseAll<T> {
     type Out = Vec<T>;
 
     fn present(value: Vec<T>) -> Vec<T> {
@@ -91,6 +119,14 @@ impl<T: Clone> Absence<Vec<T>> for OtherwiseAll<T> {
 
     fn absent(&self) -> Option<Vec<T>> {
         Some(self.0.to_vec())
+    }
+
+    fn written(out: &Vec<T>) -> Option<&Vec<T>> {
+        Some(out)
+    }
+
+    fn is_default(&self, value: &Vec<T>) -> bool {
+        *value == self.0
     }
 
     fn describe(&self, show: impl Fn(&Vec<T>) -> String) -> String {

@@ -8,7 +8,7 @@ use weir_snapshot::{Bytes, Millis};
 use super::{Value, found, list_help};
 use crate::near::{any_of, nearest};
 use crate::sink::{Fault, Reported, Sink};
-use crate::text::{parse_duration, parse_size, parse_statuses, show_duration, show_size};
+use crate::text::{parse_duration, parse_size, parse_statuses, quoted, show_duration, show_size};
 
 /// What a key can hold.
 pub(crate) trait Kind {
@@ -301,7 +301,7 @@ impl<T> Kind for Text<T> {
     }
 
     fn show(&self, value: &T) -> String {
-        format!("\"{}\"", (self.show)(value))
+        quoted(&(self.show)(value))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `endpoints`: a list in a `[[service]]`, or in a file of its own.
 
+mod print;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -15,6 +17,8 @@ use crate::raw::{
 };
 use crate::sink::{Fault, Reported, Sink};
 use crate::{Dns, Endpoint, Family, Records, Source, SourceKind, defaults, names};
+
+pub(super) use print::{Row, print};
 
 pub(crate) static ENDPOINT: Spec = Spec {
     header: "[[service.endpoints]]",

@@ -1,5 +1,7 @@
 //! `health` of a `[[service]]`.
 
+mod print;
+
 use std::sync::Arc;
 
 use weir_snapshot::{HealthRules, Millis, Probe, ProbeKind};
@@ -8,6 +10,8 @@ use super::ONE_DAY;
 use crate::raw::{Duration, Key, List, Optional, Otherwise, OtherwiseAll, Section, Spec, Statuses, Text, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{defaults, names};
+
+pub(super) use print::{print, ranges_of};
 
 pub(crate) static HEALTH: Spec = Spec {
     header: "[service.health]",

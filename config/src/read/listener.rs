@@ -1,5 +1,7 @@
 //! `[[listener]]`.
 
+mod print;
+
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -9,6 +11,8 @@ use super::{ONE_DAY, SHORTEST};
 use crate::raw::{Duration, Key, Optional, Otherwise, Required, Section, Size, Spec, Text, Whole};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{defaults, names};
+
+pub(super) use print::print;
 
 pub(crate) static LISTENER: Spec = Spec {
     header: "[[listener]]",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use weir_snapshot::{LogField, LogFormat, LogRules, Sample};
 
 use crate::near::nearest;
-use crate::raw::{Key, List, Optional, Otherwise, Section, Spec, Text, Word};
+use crate::raw::{Key, List, Optional, Otherwise, Page, Section, Spec, Text, Word};
 use crate::sink::{Fault, Reported, Sink};
 use crate::text::{parse_sample, show_sample};
 use crate::{AccessLog, Log, defaults};
@@ -71,6 +71,19 @@ pub(super) fn read_log(section: &Section<'_>, sink: &mut Sink) -> Result<Log, Re
         Some(fields) => LogFormat::Json(distinct(fields, section, sink)?),
     };
     Ok(Log { access: access?, rules: LogRules { format, sample: sample? }, mode: mode? })
+}
+
+/// Writes it.
+pub(super) fn print(log: &Log, page: &mut Page) {
+    let Log { access, rules: LogRules { format, sample }, mode } = log;
+    page.table(LOG.header);
+    page.key(&ACCESS, access);
+    page.key(&FORMAT, &matches!(format, LogFormat::Json(_)));
+    if let LogFormat::Json(fields) = format {
+        page.settled(&FIELDS, fields, &LogField::usual());
+    }
+    page.key(&SAMPLE, sample);
+    page.key(&MODE, mode);
 }
 
 /// The fields, if there are some and no two are the same.

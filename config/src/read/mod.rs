@@ -5,6 +5,7 @@ mod endpoints;
 mod health;
 mod listener;
 mod log;
+mod print;
 mod queue;
 mod register;
 mod route;
@@ -13,6 +14,8 @@ mod service;
 mod source;
 
 use weir_snapshot::Millis;
+
+pub(crate) use print::{print, print_listener, print_process, print_route, print_service};
 
 use crate::raw::{Document, Healed, Section, Spec, Tables};
 use crate::sink::{Fault, Reported, Sink};

@@ -1,5 +1,7 @@
 //! `queue` of a `[[service]]`, and `work`.
 
+mod print;
+
 use std::num::NonZeroU32;
 
 use weir_balance::{Nanos, Rules};
@@ -9,6 +11,8 @@ use super::{ONE_DAY, SHORTEST};
 use crate::defaults;
 use crate::raw::{Duration, Flag, Key, Optional, Otherwise, Required, Section, Spec, Tables, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
+
+pub(super) use print::print;
 
 pub(crate) static QUEUE: Spec = Spec {
     header: "[service.queue]",

@@ -1,11 +1,15 @@
 //! `[register]`: this weir as an instance of a service in Consul.
 
+mod print;
+
 use std::path::PathBuf;
 
 use super::source::{AGENT, CA_FILE, CERT_FILE, KEY_FILE, NAMESPACE, TOKEN_ENV, agent};
 use crate::raw::{Key, List, Optional, OtherwiseAll, Required, Section, Spec, Text};
 use crate::sink::{Reported, Sink};
 use crate::{Advertise, Register, names};
+
+pub(super) use print::print;
 
 pub(crate) static REGISTER: Spec = Spec {
     header: "[register]",

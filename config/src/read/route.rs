@@ -1,5 +1,7 @@
 //! `[[route]]` with its `body`, `timeout` and `retry`.
 
+mod print;
+
 use std::ops::Range;
 
 use weir_snapshot::{BudgetRules, Bytes, KeySource, Millis, Queueing, RetryRules, RouteSettings, Timeouts};
@@ -16,6 +18,8 @@ use crate::raw::{
 use crate::sink::{Fault, Reported, Sink};
 use crate::text::parse_percent;
 use crate::{Route, defaults, names};
+
+pub(super) use print::print;
 
 pub(crate) static ROUTE: Spec = Spec {
     header: "[[route]]",

@@ -1,5 +1,7 @@
 //! `[server]`, `[admin]` and `[discovery]`.
 
+mod print;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use super::ONE_DAY;
 use crate::raw::{Duration, Key, List, Optional, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
 use crate::sink::{Reported, Sink};
 use crate::{Admin, Discovery, Server, defaults, names};
+
+pub(super) use print::{print_admin, print_discovery, print_server};
 
 pub(crate) static SERVER: Spec = Spec {
     header: "[server]",

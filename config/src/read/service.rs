@@ -1,5 +1,7 @@
 //! `[[service]]` and what its policy needs.
 
+mod print;
+
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use crate::near::nearest;
 use crate::raw::{Duration, Factor, Key, Optional, Otherwise, Required, Section, Spec, Tables, Text, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{Service, Source, defaults, names};
+
+pub(super) use print::print;
 
 pub(crate) static SERVICE: Spec = Spec {
     header: "[[service]]",
@@ -293,23 +297,28 @@ fn read(section: &Section<'_>, text: &str, sink: &mut Sink) -> ServiceRead {
         let queueing = |work| queue.map(|queue| Queueing { work, priority: 0, adaptive: queue.adaptive });
         work.map(queueing)
     });
+    let told = queueing.map(Option::unwrap_or_default);
     let addresses = endpoints.iter().flatten().filter_map(|read| Some((read.socket()?, read.span.clone()))).collect();
     let settings = || {
         let (endpoints, named) = endpoints::split(endpoints?)?;
         Ok(Service {
             name: name.clone()?,
             policy: policy?,
+            key: key.clone()?,
             endpoints,
             sources: sources?.into_iter().chain(named).collect(),
             empty_after: empty_after?,
             health: health?,
             when_all_ejected: when_all_ejected?,
             queue: queue?.map(|queue| queue.rules),
+            work: told?.work,
+            adaptive: told?.adaptive,
         })
     };
     let (settings, name_span) = (settings(), section.span(NAME.name));
     ServiceRead { settings, name: name.ok(), name_span, key, queueing, addresses }
 }
+
 /// The `hash` table as far as it concerns the policy.
 #[derive(Clone, Debug)]
 struct Hash {

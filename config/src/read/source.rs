@@ -1,5 +1,7 @@
 //! `consul`, `dns` and `file` of a `[[service]]`: where endpoints are found.
 
+mod print;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use crate::raw::{
 };
 use crate::sink::{Fault, Reported, Sink};
 use crate::{Agent, Consul, Dns, Family, Records, Source, SourceKind, Status, TokenFrom, defaults, names};
+
+pub(super) use print::{print, print_agent, written_as};
 
 pub(crate) static CONSUL: Spec = Spec {
     header: "[service.consul]",

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use weir_config::{EXAMPLE, parse, reference};
 
+use crate::printed::survives_printing;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
@@ -14,6 +16,14 @@ fn the_example_is_legal() {
     if let Err(problems) = parse("example.toml", EXAMPLE) {
         panic!("{problems}");
     }
+}
+
+#[test]
+fn each_file_beside_the_example_is_legal_and_survives_printing() {
+    let files = fs::read_dir(root().join("config")).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|file| file.extension().is_some_and(|it| it == "toml") && !file.ends_with("Cargo.toml"));
+    let read = files.map(|file| survives_printing(&file.display().to_string(), &fs::read_to_string(&file).unwrap()));
+    assert!(read.count() >= 2);
 }
 
 #[test]
@@ -40,7 +50,7 @@ fn the_reference_page_says_what_the_definitions_say() {
 }
 
 #[test]
-fn every_block_of_toml_in_the_documentation_is_legal() {
+fn every_block_of_toml_in_the_documentation_is_legal_and_survives_printing() {
     let root = root();
     let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
     let mut folders = vec![root.join("docs")];
@@ -57,6 +67,7 @@ fn every_block_of_toml_in_the_documentation_is_legal() {
             if let Err(problems) = parse(&page.display().to_string(), &block) {
                 panic!("the block at {}:{line}: begin it with `# fragment` if it is none\n{problems}", page.display());
             }
+            survives_printing(&page.display().to_string(), &block);
         }
     }
 }

@@ -1,8 +1,11 @@
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::memberships::Known;
+use super::sources::SourceId;
 use super::*;
-use crate::Listing;
+use crate::membership::Membership;
+use crate::{Listing, Override};
 
 const CONFIG: &str = r#"
 [[listener]]
@@ -19,9 +22,11 @@ file = { path = "/nowhere/endpoints.toml" }
 
 /// A discovery whose sources are the test.
 struct Scripted {
-    told: mpsc::Sender<(Place, News)>,
+    told: mpsc::Sender<(SourceId, News)>,
+    ids: Vec<SourceId>,
     reader: Reader,
     reports: watch::Receiver<Arc<Report>>,
+    control: Control,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -29,26 +34,24 @@ struct Scripted {
 impl Scripted {
     fn start() -> Self {
         let config = Arc::new(weir_config::parse("weir.toml", CONFIG).unwrap());
-        let (clock, sources) = (Clock::start(), Sources::new(|_| None));
-        let told = sources.told.clone();
+        let (clock, mut sources) = (Clock::start(), Sources::new(Opener::new(|_| None)));
+        let told = sources.teller();
         let names = vec![("consul a".into(), false), ("file b".into(), false)];
-        let all = vec![Membership::new(Arc::default(), Duration::from_secs(30), names)];
-        let names = vec![("s".into(), true)];
-        let memberships = Memberships { names, all, found: vec![Arc::default()], changed: Vec::new() };
-        let mut lives = Lives::new();
-        let publisher = Publisher::new(assemble(&config, &memberships.found, &mut lives, clock).unwrap());
-        let report = watch::Sender::new(Arc::new(memberships.report()));
-        let discovery = Discovery { config, clock, publisher, lives, memberships, sources, cache: None, report };
-        let (reader, reports) = (discovery.reader(), discovery.reports());
+        let membership = Membership::new(Arc::default(), Duration::from_secs(30), names);
+        let ids = vec![sources.numbers.next(), sources.numbers.next()];
+        let (name, routed, found) = ("s".into(), true, Arc::default());
+        let memberships = Memberships::new(vec![Known { name, routed, membership, ids: ids.clone(), found }]);
+        let discovery = Discovery::of(config, clock, memberships, sources, None).unwrap();
+        let (reader, reports, control) = (discovery.reader(), discovery.reports(), discovery.control());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(discovery.run(async { stopped.await.unwrap_or_default() }));
-        Self { told, reader, reports, stop, running }
+        Self { told, ids, reader, reports, control, stop, running }
     }
 
     async fn tell(&self, source: usize, ports: std::ops::Range<u16>) {
         let endpoints = ports.map(|port| Found::new(([127, 0, 0, 1], port).into())).collect();
         let news = News::Endpoints(Listing { endpoints, ..Listing::default() });
-        self.told.send((Place { service: 0, source }, news)).await.unwrap();
+        self.told.send((self.ids[source], news)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
@@ -129,4 +132,105 @@ async fn an_endpoint_that_stays_keeps_its_state_through_every_update() {
     }
     assert!(Arc::ptr_eq(&live, &discovery.reader.load().pools[0].members()[0].live));
     discovery.stop().await;
+}
+
+const DRAIN: Override = Override { drain: Some(true), weight: None };
+
+fn port(port: u16) -> std::net::SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+impl Scripted {
+    /// Ports of the endpoints that exchanges are given to, of twenty.
+    fn served(&self) -> std::collections::BTreeSet<u16> {
+        let pool = Arc::clone(&self.reader.load().pools[0]);
+        let leases: Vec<_> = (0..20).filter_map(|_| pool.lease(Moment::default(), None, &[])).collect();
+        leases.iter().map(|lease| lease.member().address.port()).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_endpoint_gets_no_exchange_once_the_operator_is_answered_and_shows_what_is_believed() {
+    let discovery = Scripted::start();
+    discovery.tell(0, 1..4).await;
+    let overridden = discovery.control.set("s", port(2), DRAIN).await.unwrap();
+    assert_eq!(overridden, Overridden { revision: discovery.revision(), serving: 2 });
+    assert_eq!(discovery.served(), [1, 3].into());
+    let member = discovery.reader.load().pools[0].members()[1].clone();
+    assert!(member.drained && member.believed.is_some_and(|believed| !believed.drained));
+
+    let undrained = Override { drain: Some(false), weight: None };
+    assert_eq!(discovery.control.set("s", port(2), undrained).await.unwrap().serving, 3);
+    assert_eq!(discovery.served(), [1, 2, 3].into());
+    assert!(discovery.reader.load().pools[0].members()[1].believed.is_none());
+    discovery.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_override_outlasts_updates_and_the_absence_of_its_endpoint() {
+    let discovery = Scripted::start();
+    discovery.tell(0, 1..4).await;
+    let heavy = Override { drain: Some(true), weight: weir_balance::Weight::new(7).ok() };
+    discovery.control.set("s", port(2), heavy).await.unwrap();
+    for ports in [1..3, 3..5, 1..4] {
+        discovery.tell(0, ports).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(discovery.served(), [1, 3].into());
+    assert_eq!(discovery.reader.load().pools[0].members()[1].weight.get(), 7);
+    assert_eq!(discovery.control.overrides().iter().collect::<Vec<_>>(), [("s", port(2), heavy)]);
+    discovery.control.clear("s", None).await.unwrap();
+    assert!(discovery.control.overrides().is_empty());
+    assert_eq!(discovery.served(), [1, 2, 3].into());
+    assert_eq!(discovery.control.clear("s", Some(port(2))).await, Err(OverrideError::NotOverridden));
+    discovery.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn weir_is_not_ready_when_the_operator_has_drained_all_of_a_service() {
+    let discovery = Scripted::start();
+    discovery.tell(0, 1..2).await;
+    assert_eq!(discovery.control.set("s", port(1), DRAIN).await.unwrap().serving, 0);
+    let mut reports = discovery.reports.clone();
+    reports
+        .wait_for(|report| matches!(report.readiness(Moment::default()), crate::Readiness::NotReady(_)))
+        .await
+        .unwrap();
+    assert!(discovery.reader.load().pools[0].lease(Moment::default(), None, &[]).is_none());
+    discovery.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_overridden_is_refused_with_what_to_do_instead_and_changes_nothing() {
+    let discovery = Scripted::start();
+    discovery.tell(0, 1..3).await;
+    let revision = discovery.revision();
+    let refused =
+        async |service: &str, at: u16, to| discovery.control.set(service, port(at), to).await.unwrap_err().to_string();
+    assert_eq!(refused("t", 1, DRAIN).await, "there is no service `t`: the services are `s`");
+    assert_eq!(
+        refused("s", 9, DRAIN).await,
+        "service `s` has no endpoint `127.0.0.1:9`: its endpoints are `127.0.0.1:1`, `127.0.0.1:2`"
+    );
+    assert_eq!(refused("s", 1, Override::default()).await, "nothing to change: say whether to drain, or a weight");
+    assert_eq!(discovery.revision(), revision);
+    let control = discovery.control.clone();
+    discovery.stop().await;
+    assert_eq!(control.set("s", port(1), DRAIN).await, Err(OverrideError::Ended));
+}
+
+#[tokio::test]
+async fn a_weight_under_round_robin_is_refused_with_the_policy_that_knows_weights() {
+    let text = "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n[[service]]\nname = \"s\"\n\
+                policy = \"round-robin\"\nendpoints = [\"127.0.0.1:1\"]\n";
+    let config = Arc::new(weir_config::parse("weir.toml", text).unwrap());
+    let discovery = Discovery::start(config, Clock::start(), |_| None).await.unwrap();
+    let control = discovery.control();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(discovery.run(async { stopped.await.unwrap_or_default() }));
+    let heavy = Override { drain: None, weight: weir_balance::Weight::new(2).ok() };
+    let error = control.set("s", port(1), heavy).await.unwrap_err();
+    assert!(error.to_string().contains("write `policy = \"weighted\"`"), "{error}");
+    stop.send(()).unwrap();
+    running.await.unwrap();
 }

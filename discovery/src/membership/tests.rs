@@ -5,6 +5,21 @@ use super::*;
 
 const EMPTY_AFTER: Duration = Duration::from_secs(30);
 
+impl Membership {
+    /// Nothing heard yet. `sources` are their names and whether they are backups.
+    pub(crate) fn new(fixed: Arc<[Found]>, empty_after: Duration, sources: Vec<(Arc<str>, bool)>) -> Self {
+        let sources = sources.into_iter().map(|(name, backup)| Belief::new(name, backup)).collect();
+        Self::of(fixed, empty_after, sources, false)
+    }
+
+    /// What the source with this name said before the start.
+    pub(crate) fn restore(&mut self, name: &str, endpoints: Vec<Found>) {
+        let Some(belief) = self.sources.iter_mut().find(|source| &*source.name == name) else { return };
+        belief.restore(endpoints);
+        self.had_endpoints |= !belief.held.is_empty();
+    }
+}
+
 fn at(secs: u64) -> Moment {
     Moment::from_nanos(secs * 1_000_000_000)
 }

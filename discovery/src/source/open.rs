@@ -41,7 +41,8 @@ pub(crate) struct Opened {
     pub(crate) kind: Kind,
 }
 
-/// Sets sources up, and holds what they share.
+/// Sets sources up, and holds what they share. A clone shares it too.
+#[derive(Clone)]
 pub(crate) struct Opener {
     variables: Variables,
     /// One for each list of resolvers: what several names ask at once is asked once.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_balance::{Client, EndpointsError, Nanos, Policy, Rules, Slot, Weight};
 use weir_config::Config;
-use weir_discovery::{AssembleError, Found, Lives, assemble, fixed};
+use weir_discovery::{AssembleError, Found, Lives, Overrides, assemble, fixed};
 use weir_snapshot::{Answer, Clock, LeaseKind, Millis, Moment, QueueRules, Snapshot, Tier, Tried, Unserved, Wish};
 
 use crate::support::{assembled, config, http, probed, route, service, unprobed};
@@ -213,7 +213,7 @@ fn what_was_found_counts_not_what_is_written() {
     let config = one_service(&[1]);
     let written = fixed(&config.services[0]);
     let found = [written.iter().copied().chain([backup]).collect::<Arc<[_]>>()];
-    let snapshot = assemble(&config, &found, &mut Lives::new(), Clock::start()).unwrap();
+    let snapshot = assemble(&config, &found, &Overrides::default(), &mut Lives::new(), Clock::start()).unwrap();
     let tiers: Vec<_> = snapshot.pools[0].members().iter().map(|m| (m.address.port(), m.tier)).collect();
     assert_eq!(tiers, [(1, Tier::PRIMARY), (7, Tier::BACKUP)]);
 }

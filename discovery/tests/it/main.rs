@@ -9,4 +9,6 @@ mod health;
 mod observe;
 mod probe;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod support;

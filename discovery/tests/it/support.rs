@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use weir_balance::{Policy, Weight};
 use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Service};
-use weir_discovery::{AssembleError, Health, Lives, assemble, fixed};
+use weir_discovery::{AssembleError, Health, Lives, Overrides, assemble, fixed};
 use weir_snapshot::{
     BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, Queueing, RetryRules,
-    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected,
+    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
 
 /// What an endpoint does with a connection.
@@ -149,12 +149,15 @@ pub(crate) fn service(name: &str, addresses: &[SocketAddr], health: HealthRules)
     Service {
         name: name.into(),
         policy: Policy::RoundRobin,
+        key: KeySource::Path,
         endpoints: addresses.iter().map(endpoint).collect(),
         sources: Vec::new(),
         empty_after: Millis::from_secs(30),
         health,
         when_all_ejected: WhenAllEjected::TryAll,
         queue: None,
+        work: WorkFrom::Nothing,
+        adaptive: false,
     }
 }
 
@@ -203,7 +206,7 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
 /// Assembles what is configured, with no other endpoints than those.
 pub(crate) fn assembled(config: &Config, lives: &mut Lives) -> Result<Snapshot, AssembleError> {
     let found: Vec<_> = config.services.iter().map(fixed).collect();
-    assemble(config, &found, lives, Clock::start())
+    assemble(config, &found, &Overrides::default(), lives, Clock::start())
 }
 
 /// A publisher and the probes of what it publishes.
