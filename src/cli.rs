@@ -62,7 +62,7 @@ impl Cli {
                 Err(text) => complain(&text),
             },
             Command::Run { file } => match load(&file) {
-                Ok(config) => outcome(run::blocking(config)),
+                Ok(config) => outcome(run::blocking(config, file)),
                 Err(text) => complain(&text),
             },
             Command::Demo { listen, admin, optimizers } => outcome(demo::blocking(listen, admin, optimizers)),

@@ -12,9 +12,11 @@ mod log;
 mod metrics;
 mod notify;
 mod open_files;
+mod reload;
 mod run;
 mod series;
 mod signals;
+mod watch;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! Tells systemd when weir serves and when it leaves (`Type=notify`).
+//! Tells systemd when weir serves, reads its configuration again, and leaves (`Type=notify`, `notify-reload`).
 //!
 //! In: `NOTIFY_SOCKET`. Out: a datagram at each change. Cost: none without that variable. Nobody waits for an answer, and
 //! a datagram that cannot be sent changes nothing but the log. Source: `sd_notify(3)`.
@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// Who started weir and wants to know how it does, if anybody.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Supervisor(Option<SocketAddr>);
 
 impl Supervisor {
@@ -29,6 +29,19 @@ impl Supervisor {
     /// Clients are served.
     pub(crate) fn ready(&self) {
         self.tell("READY=1\nSTATUS=serving");
+    }
+
+    /// The configuration is being read again; [`Supervisor::reloaded`] follows.
+    pub(crate) fn reloading(&self) {
+        // systemd 253 takes the time to tell this reload from the one before.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    /// It has been, with this result.
+    pub(crate) fn reloaded(&self, result: &str) {
+        self.tell(&format!("READY=1\nSTATUS=serving; the last reload: {result}"));
     }
 
     /// weir drains, then ends.

@@ -30,7 +30,8 @@ fn object(path: &str, kind: &str, name: &str) -> Yaml {
 /// `EXPOSE` of a stage of the Dockerfile.
 fn exposed(stage: &str) -> BTreeSet<u16> {
     let file = text("deploy/docker/Dockerfile");
-    let stage = file.split("\nFROM ").find(|part| part.lines().next().unwrap().ends_with(&format!(" AS {stage}"))).unwrap();
+    let stage =
+        file.split("\nFROM ").find(|part| part.lines().next().unwrap().ends_with(&format!(" AS {stage}"))).unwrap();
     let line = stage.lines().find_map(|line| line.strip_prefix("EXPOSE ")).unwrap();
     line.split_whitespace().map(|port| port.parse().unwrap()).collect()
 }
@@ -50,7 +51,10 @@ fn weir_listens_where_its_image_its_pod_and_its_composition_say() {
     }
     for file in [FILES[0], FILES[1]] {
         let config = config(file);
-        assert!(config.listeners[0].address.ip().is_unspecified() && config.admin.listen.ip().is_unspecified(), "{file}");
+        assert!(
+            config.listeners[0].address.ip().is_unspecified() && config.admin.listen.ip().is_unspecified(),
+            "{file}"
+        );
     }
     let pod = object("deploy/kubernetes/weir.yaml", "Deployment", "weir");
     let container = get(&pod, "spec.template.spec.containers.0");

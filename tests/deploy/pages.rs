@@ -64,8 +64,12 @@ fn every_command_of_weir_in_the_documentation_is_one_that_it_has() {
         for line in commands(&page) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let calls = words.iter().enumerate().filter(|(_, word)| **word == "weir" || word.ends_with("/weir"));
-            for (place, _) in calls.filter(|(place, _)| *place == 0 || ["sudo", "&&", "|", "exec"].contains(&words[place - 1])) {
-                let Some(command) = words.get(place + 1).filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase())) else {
+            for (place, _) in
+                calls.filter(|(place, _)| *place == 0 || ["sudo", "&&", "|", "exec"].contains(&words[place - 1]))
+            {
+                let Some(command) =
+                    words.get(place + 1).filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+                else {
                     continue;
                 };
                 let out = help(&[command]);
