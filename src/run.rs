@@ -17,7 +17,7 @@ use weir_discovery::{Discovery, DiscoveryError, Health, Readiness, RegisterError
 use weir_proxy::{BindError, Proxy, ProxyParts};
 use weir_snapshot::Clock;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Access, Admin, AdminParts, TokenError};
 use crate::cli::say;
 use crate::notify::Supervisor;
 use crate::reload::{self, Reloader};
@@ -39,6 +39,9 @@ pub(crate) enum RunError {
     /// The admin address cannot be had.
     #[error("cannot listen on `{address}` for the admin endpoints")]
     BindAdmin { address: SocketAddr, source: io::Error },
+    /// The admin listener's token cannot be had.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The access log cannot be opened.
     #[error("cannot open the access log `{}`", .path.display())]
     AccessLog { path: PathBuf, source: io::Error },
@@ -103,7 +106,9 @@ pub(crate) async fn run(
         trusted_proxies: config.server.trusted_proxies.clone(),
         body_memory: config.server.body_memory,
         access_log: log::open(&config.log)?,
+        recent: config.admin.recent,
     })?;
+    let access = Access::open(&config.admin)?;
     let address = config.admin.listen;
     let socket = TcpListener::bind(address).await.map_err(|source| RunError::BindAdmin { address, source })?;
     let admin_address = socket.local_addr()?;
@@ -121,7 +126,16 @@ pub(crate) async fn run(
 
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
-    let admin = Arc::new(Admin::new(clock, reader.clone(), discovery.reports(), exposition, proxy.clone()));
+    let admin = Arc::new(Admin::new(AdminParts {
+        clock,
+        reader: reader.clone(),
+        report: discovery.reports(),
+        exposition,
+        proxy: proxy.clone(),
+        control: discovery.control(),
+        access,
+        recent: config.admin.recent,
+    }));
     let reports = discovery.reports();
     let leaving = CancellationToken::new();
     let reloader = Reloader::new(file, config, discovery.control(), reader.clone(), proxy.clone(), supervisor.clone());

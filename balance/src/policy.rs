@@ -38,6 +38,37 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Its name, as configurations have it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::Weighted => "weighted",
+            Self::LeastConnections => "least-connections",
+            Self::P2c => "p2c",
+            Self::Random => "random",
+            Self::PeakEwma => "peak-ewma",
+            Self::IpHash => "ip-hash",
+            Self::ConsistentHash { .. } => "consistent-hash",
+            Self::Maglev { .. } => "maglev",
+            Self::Slots { .. } => "slots",
+        }
+    }
+
+    /// How it chooses among the endpoints that admit, for people.
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "it is the endpoint's turn",
+            Self::Weighted => "it is the endpoint's turn, by weight",
+            Self::LeastConnections => "it has the fewest (in flight + 1) / weight; equals take turns",
+            Self::P2c => "of two that this turn draws by weight it has fewer (in flight + 1) / weight",
+            Self::Random => "this turn draws it by weight",
+            Self::PeakEwma => "of two that this turn draws by weight it has less latency x (in flight + 1) / weight",
+            Self::IpHash | Self::ConsistentHash { .. } => "it comes first after the key on the ring",
+            Self::Maglev { .. } => "the key's place in the table is its own",
+            Self::Slots { .. } => "the key's slot is its own",
+        }
+    }
+
     /// Whether picks depend on [`Ask::key`](crate::Ask::key).
     pub const fn reads_keys(&self) -> bool {
         matches!(self, Self::IpHash | Self::ConsistentHash { .. } | Self::Maglev { .. } | Self::Slots { .. })

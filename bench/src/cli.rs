@@ -15,7 +15,7 @@ use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
-use crate::{discovery, hostile, idle, overhead, peers, sim};
+use crate::{discovery, hostile, idle, overhead, peers, sim, status};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -73,6 +73,8 @@ enum Command {
     Peers(peers::Arguments),
     /// How quickly endpoints come and go in a real Consul, and what an update of thousands costs
     Discovery(discovery::Options),
+    /// How long the status of thousands of endpoints takes
+    Status(status::Options),
     /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
     Sim(sim::Options),
     /// One contender of `kernel`, driven over standard input and output
@@ -210,6 +212,7 @@ impl Command {
                 Ok(if lacking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
             Self::Discovery(options) => discover(&options).await,
+            Self::Status(options) => ask_status(&options).await,
             Self::Peers(arguments) => peers::run(&arguments, say, note).await,
             Self::Idle { chosen, connections } => {
                 let result = idle::run(usize::from(connections), &chosen.found()?).await?;
@@ -270,14 +273,27 @@ impl HostileArgs {
     }
 }
 
-async fn discover(options: &discovery::Options) -> Result<ExitCode, BenchError> {
-    let weir = options.weir.clone().unwrap_or_else(own_weir);
+/// The weir to measure.
+fn weir(chosen: Option<&PathBuf>) -> Result<PathBuf, BenchError> {
+    let weir = chosen.cloned().unwrap_or_else(own_weir);
     if !weir.is_file() {
         return Err(BenchError::NoWeir { path: weir });
     }
     if Kind::Weir.unoptimised(&weir) {
         note(UNOPTIMISED);
     }
+    Ok(weir)
+}
+
+async fn ask_status(options: &status::Options) -> Result<ExitCode, BenchError> {
+    let outcome = status::run(options, &weir(options.weir.as_ref())?).await?;
+    say(outcome.to_string().trim_end());
+    write_json(options.json.as_deref(), &outcome)?;
+    Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn discover(options: &discovery::Options) -> Result<ExitCode, BenchError> {
+    let weir = weir(options.weir.as_ref())?;
     // Without a Consul there is nothing to measure, which was said, and is no failure.
     let Some(outcome) = discovery::run(options, &weir, note).await? else { return Ok(ExitCode::SUCCESS) };
     say(outcome.to_string().trim_end());

@@ -15,7 +15,7 @@ use weir_snapshot::{
 pub struct Config {
     /// The process.
     pub server: Server,
-    /// Metrics and health.
+    /// Metrics, health, and what operators ask for.
     pub admin: Admin,
     /// The access log.
     pub log: Log,
@@ -46,11 +46,15 @@ pub struct Server {
     pub body_memory: Bytes,
 }
 
-/// Where metrics and health are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where metrics and health are served, and weir is looked at and told what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// A loopback address, since it asks for no token; port 0 takes a free one.
+    /// A loopback address unless there is a token; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// What it holds must be shown for changes, and at another than a loopback address for everything under `/api`.
+    pub token_file: Option<PathBuf>,
+    /// How many of the newest exchanges are kept to be looked at; 0 keeps none.
+    pub recent: usize,
 }
 
 /// What is logged besides the process's own messages.

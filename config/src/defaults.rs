@@ -14,7 +14,8 @@ pub const SHUTDOWN_DEADLINE: Millis = Millis::from_secs(30);
 /// `server.body_memory`: a quarter of a small machine's 2 GiB, and eight bodies of 64 MiB at once.
 pub const BODY_MEMORY: Bytes = Bytes::from_mib(512);
 
-/// `admin.listen`: 9090 as Prometheus itself, which is what most people try first; loopback, for it asks for no token.
+/// `admin.listen`: 9090 as Prometheus itself, which is what most people try first; loopback, for without
+/// `token_file` it asks for no token.
 pub const ADMIN_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9090));
 
 /// `log.format`: every fact, and one that programs read without a pattern.
@@ -23,6 +24,9 @@ pub const LOG_AS_JSON: bool = true;
 pub const LOG_SAMPLE: Sample = Sample::ALL;
 /// `log.mode`: as Debian's nginx creates its own; addresses of clients are not for every user of the machine.
 pub const LOG_MODE: u32 = 0o640;
+
+/// `admin.recent`: the last second of a busy weir, and hours of a quiet one, for less than 1 MiB.
+pub const RECENT: usize = 1000;
 
 /// `listener.max_connections`: 10,000 idle ones take about 150 MB.
 pub const MAX_CONNECTIONS: usize = 10_000;

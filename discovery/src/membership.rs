@@ -32,7 +32,7 @@ pub(crate) struct Belief {
     pub(crate) name: Arc<str>,
     backup: bool,
     /// What counts now, by address.
-    held: Vec<Found>,
+    held: Arc<[Found]>,
     pub(crate) standing: Standing,
     /// Why it does not answer, and since when.
     pub(crate) failing: Option<(SourceError, Moment)>,
@@ -91,7 +91,7 @@ impl Belief {
         Self {
             name,
             backup,
-            held: Vec::new(),
+            held: Arc::default(),
             standing: Standing::Unheard,
             failing: None,
             last_contact: None,
@@ -111,7 +111,7 @@ impl Belief {
     pub(crate) fn restore(&mut self, mut endpoints: Vec<Found>) {
         if self.standing == Standing::Unheard && !endpoints.is_empty() {
             by_address(&mut endpoints);
-            self.held = endpoints;
+            self.held = endpoints.into();
             self.standing = Standing::Cached;
         }
     }
@@ -137,7 +137,7 @@ impl Belief {
         self.held.len()
     }
 
-    pub(crate) fn held(&self) -> &[Found] {
+    pub(crate) fn held(&self) -> &Arc<[Found]> {
         &self.held
     }
 
@@ -224,14 +224,14 @@ impl Belief {
     }
 
     fn hold(&mut self, endpoints: Vec<Found>, notes: &mut Vec<Note>) -> bool {
-        if endpoints == self.held {
+        if *endpoints == *self.held {
             return false;
         }
         let is_in = |list: &[Found], found: &Found| list.binary_search_by_key(&found.address, |it| it.address).is_ok();
         let added = endpoints.iter().filter(|found| !is_in(&self.held, found)).count();
         let removed = self.held.iter().filter(|found| !is_in(&endpoints, found)).count();
         notes.push(Note::Changed { endpoints: endpoints.len(), added, removed });
-        self.held = endpoints;
+        self.held = endpoints.into();
         true
     }
 }

@@ -190,6 +190,13 @@ pub(crate) fn ejected_by_probe(service: &str, member: &Member) {
     counter!(EJECTIONS, labels).increment(1);
 }
 
+/// An operator ejected an endpoint.
+pub fn ejected_by_operator(service: &str, member: &Member) {
+    let mut labels = labels(service, member);
+    labels.push(Label::from_static_parts("cause", "operator"));
+    counter!(EJECTIONS, labels).increment(1);
+}
+
 fn labels(service: &str, member: &Member) -> Vec<Label> {
     vec![Label::new("service", service.to_owned()), Label::new("endpoint", member.label.to_string())]
 }

@@ -41,6 +41,8 @@ pub struct SourceReport {
     pub source: Arc<str>,
     /// How many of its endpoints count now.
     pub endpoints: usize,
+    /// Those, by address.
+    pub listed: Arc<[Found]>,
     /// When it last answered.
     pub last_contact: Option<Moment>,
     /// Why it does not answer, and since when.
@@ -120,6 +122,7 @@ impl SourceReport {
         Self {
             source: Arc::clone(&source.name),
             endpoints: source.endpoints(),
+            listed: Arc::clone(source.held()),
             last_contact: source.last_contact,
             failing: source.failing.clone(),
             cached: source.standing == Standing::Cached,

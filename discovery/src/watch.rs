@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use tracing::{debug, info, warn};
-use weir_snapshot::{Clock, HealthRules, Member, Moment, Probe, Transition};
+use weir_snapshot::{Clock, Failure, HealthRules, Member, Moment, Probe, Transition, Witness};
 
 use crate::observe;
 use crate::pace::Pace;
@@ -53,6 +53,8 @@ impl Watched {
             }
             Err(why @ ProbeFailure::Unasked(_)) => warn!(%service, endpoint, why = why.chain(), "probe not sent"),
             Err(why) => {
+                let (by, reason, text) = (Witness::Probe, why.label(), why.chain().into());
+                member.live.remember(Failure { at: now, by, reason, text, exchange: None });
                 let Some(Transition::Ejected { failures }) = member.live.failed(now, rules) else {
                     debug!(%service, endpoint, why = why.chain(), "probe failed");
                     return;

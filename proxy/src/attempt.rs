@@ -122,7 +122,7 @@ impl Attempt<'_> {
             }
             Err(Unconnected::Late) => {
                 self.note(Failure::ConnectTimeout.label());
-                self.blame_for_all_the_time();
+                self.blame_for_all_the_time(Failure::ConnectTimeout);
                 Tried::Refused(Refusal::Deadline)
             }
             Err(Unconnected::Failed { failure, blame }) => self.failed(failure, blame, self.untouched()),
@@ -142,9 +142,9 @@ impl Attempt<'_> {
 
     /// The exchange's whole time passed while this endpoint was waited for. If none was tried before it, and nothing was
     /// spent in a queue, it had all of that time; one that was tried later may have had a moment only.
-    fn blame_for_all_the_time(&self) {
+    fn blame_for_all_the_time(&self, failure: Failure) {
         if self.record.tries == 1 && !self.waited {
-            self.plan.blame(self.lease);
+            self.plan.blame(self.lease, failure.label(), failure.words());
         }
     }
 
@@ -154,7 +154,7 @@ impl Attempt<'_> {
         let Self { plan, lease, visited, .. } = *self;
         self.note(failure.label());
         if blame {
-            plan.blame(lease);
+            plan.blame(lease, failure.label(), failure.words());
         }
         // It never worked on it.
         plan.settle(lease, None, Duration::ZERO, self.waited);
@@ -231,7 +231,7 @@ impl Attempt<'_> {
         let replayable = !pump.consumed();
         if let Some(failure) = failure {
             if plan.blames(failure) && !stale {
-                plan.blame(lease);
+                plan.blame(lease, failure.label(), failure.words());
             }
             // Other failures may be quick because they are failures.
             if failure == Failure::Timeout {
@@ -253,7 +253,7 @@ impl Attempt<'_> {
                 drop(pump);
                 if endpoint_is_late {
                     self.note(Failure::Timeout.label());
-                    self.blame_for_all_the_time();
+                    self.blame_for_all_the_time(Failure::Timeout);
                 } else {
                     self.note("stopped");
                 }
@@ -264,7 +264,10 @@ impl Attempt<'_> {
                 match failure {
                     // Blamed above, if it is to be.
                     Some(_) => {}
-                    None if plan.blames(Failure::Status(status)) => plan.blame(lease),
+                    None if plan.blames(Failure::Status(status)) => {
+                        let failure = Failure::Status(status);
+                        plan.blame(lease, failure.label(), failure.words());
+                    }
                     None => {
                         plan.credit(lease);
                         lease.answered(now, now.since(sent_at));
@@ -365,7 +368,7 @@ async fn deliver(plan: &Plan<'_>, lease: &Lease, mut pump: Pump<'_>, head: Box<R
         // before its last chunk.
         Event::Broken | Event::BadAnswer | Event::Late(Late::Answer | Late::EndpointWrite) => {
             if !tunnel {
-                plan.blame(lease);
+                plan.blame(lease, "cut", "the answer broke off");
             }
             plan.core.observe.cut(lease);
             (After::Close, !tunnel)

@@ -57,7 +57,7 @@ pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>,
                 record.client = Some(peer.ip().to_canonical());
                 record.refused(refusal);
                 let traffic = Traffic { bytes_in: 0, bytes_out: refusal.body().len() as u64 };
-                finished(&core, None, &record, traffic);
+                finished(&core, None, record, traffic);
                 handle.push(&refusal.last_answer());
                 if drained(&handle, &mut timer, listener.write_timeout.duration()).await {
                     linger(&handle, &mut timer, closing.as_mut()).await;
@@ -81,8 +81,7 @@ pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>,
         // Boxed, so that an idle connection does not carry the room that an exchange needs.
         let after = Box::pin(exchange.run(peer)).await;
         let traffic = Traffic { bytes_in: down.bytes_in, bytes_out: down.bytes_out };
-        finished(&core, Some(&head), &record, traffic);
-        drop(record);
+        finished(&core, Some(&head), record, traffic);
         match after {
             After::Reuse => match down.release().await {
                 Some((kept, rest)) => (stream, buf) = (kept, rest),
@@ -98,13 +97,14 @@ pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>,
     }
 }
 
-fn finished(core: &Core, head: Option<&Head>, record: &Record, traffic: Traffic) {
+fn finished(core: &Core, head: Option<&Head>, record: Record, traffic: Traffic) {
     let total = core.clock.now().since(record.arrived);
-    core.observe.finished(record, total);
+    core.observe.finished(&record, total);
     if let Some(log) = core.access_log.load_full() {
         #[expect(clippy::disallowed_methods, reason = "the access log is what wall time is for")]
-        log.note(&Facts { head, record, traffic, total, now: SystemTime::now() });
+        log.note(&Facts { head, record: &record, traffic, total, now: SystemTime::now() });
     }
+    core.recent.note(head, record, traffic, total);
 }
 
 enum Next {

@@ -13,6 +13,7 @@ use crate::body::Budget;
 use crate::head::{Head, Kind};
 use crate::idle::Idle;
 use crate::observe::Observe;
+use crate::recent::Ring;
 use crate::work::Works;
 
 /// Shared by all connections of a proxy.
@@ -27,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) observe: Observe,
     pub(crate) works: Works,
     pub(crate) access_log: ArcSwapOption<AccessLog>,
+    pub(crate) recent: Ring,
     /// Answers say `Connection: close` from now on.
     pub(crate) draining: CancellationToken,
     /// Idle connections end, and exchanges end theirs.

@@ -4,6 +4,7 @@
 //! of the client's connection. The snapshot is loaded once. Decisions are pure (`retry`, `verdict`, the policies); this
 //! file carries them out.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use pingora_error::ErrorType;
 use pingora_http::ResponseHeader;
 use weir_balance::KeyHash;
-use weir_snapshot::{Lease, ListenerSettings, Moment, Route, Unserved, Waiting};
+use weir_snapshot::{Lease, ListenerSettings, Moment, Route, Unserved, Waiting, Witness};
 
 use crate::attempt::{Attempt, Tried};
 use crate::body::Held;
@@ -94,8 +95,15 @@ impl Plan<'_> {
         affordable
     }
 
-    /// Counts a failure against the endpoint.
-    pub(crate) fn blame(&self, lease: &Lease) {
+    /// Counts a failure against the endpoint, and keeps what it was.
+    pub(crate) fn blame(&self, lease: &Lease, reason: &'static str, text: impl Into<Cow<'static, str>>) {
+        lease.member().live.remember(weir_snapshot::Failure {
+            at: self.core.clock.now(),
+            by: Witness::Exchange,
+            reason,
+            text: text.into(),
+            exchange: Some(self.id.into()),
+        });
         if let Some(transition) = lease.failed(self.core.clock.now()) {
             self.core.observe.transition(lease, transition);
         }
@@ -141,6 +149,7 @@ impl Exchange<'_> {
             Err(after) => return after,
         };
         let key = key::of(route, self.head, &client, (!streams).then_some(&held));
+        self.record.key = key;
         let demand = self.demand(route, &client, &held);
         let Self { core, listener, head, .. } = self;
         let plan = Plan { core, listener, head, route, client, id: &id, key, held, streams, deadline, demand };

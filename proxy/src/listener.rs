@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -35,15 +36,34 @@ pub(crate) struct Listener {
     address: SocketAddr,
 }
 
+/// A listener as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct ListenerReport {
+    /// The address it got.
+    pub address: SocketAddr,
+    /// Client connections that are open now.
+    pub open: usize,
+    /// What is demanded of clients now.
+    pub settings: Arc<ListenerSettings>,
+}
+
 /// What may change about a listener while it accepts.
 #[derive(Debug)]
 pub(crate) struct Door {
     /// A connection reads them anew for each exchange.
     pub(crate) settings: ArcSwap<ListenerSettings>,
     places: Places,
+    /// Connections that are open.
+    open: AtomicUsize,
 }
 
 impl Door {
+    /// How the listener at this address stands.
+    pub(crate) fn report(&self, address: SocketAddr) -> ListenerReport {
+        // Relaxed: a count for a person to read.
+        ListenerReport { address, open: self.open.load(Relaxed), settings: self.settings.load_full() }
+    }
+
     /// Demands this of clients from their next exchange on. The address is not looked at.
     pub(crate) fn change(&self, settings: ListenerSettings) {
         self.places.change(settings.max_connections);
@@ -60,7 +80,7 @@ impl Listener {
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
         let places = Places::new(settings.max_connections);
-        let door = Door { settings: ArcSwap::from_pointee(settings), places };
+        let door = Door { settings: ArcSwap::from_pointee(settings), places, open: AtomicUsize::new(0) };
         Ok(Self { socket, door: Arc::new(door), address })
     }
 
@@ -85,10 +105,9 @@ impl Listener {
                 return;
             }
             metrics.accepted.increment(1);
-            metrics.open.increment(1.0);
-            let (core, door, open) = (core.clone(), self.door.clone(), metrics.open.clone());
+            let (core, door) = (core.clone(), self.door.clone());
+            let counted = Counted::new(metrics.open.clone(), Arc::clone(&self.door));
             tasks.spawn(async move {
-                let counted = Counted(open);
                 // Serving looks at what has come before it looks whether the end has; this lets it come.
                 if patience.is_zero() || tokio::time::timeout(patience, io.readable()).await.is_ok() {
                     connection::serve(core, &door.settings, Box::new(Stream::from(io)), peer).await;
@@ -141,11 +160,23 @@ impl Listener {
     }
 }
 
-/// Counts an open connection down, also when its task panics.
-struct Counted(metrics::Gauge);
+/// Counts an open connection, down also when its task panics.
+struct Counted {
+    gauge: metrics::Gauge,
+    door: Arc<Door>,
+}
+
+impl Counted {
+    fn new(gauge: metrics::Gauge, door: Arc<Door>) -> Self {
+        gauge.increment(1.0);
+        door.open.fetch_add(1, Relaxed);
+        Self { gauge, door }
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.decrement(1.0);
+        self.gauge.decrement(1.0);
+        self.door.open.fetch_sub(1, Relaxed);
     }
 }

@@ -14,9 +14,11 @@ use weir_snapshot::{Bytes, Clock, ListenerSettings, Reader, TrustedProxies};
 use crate::access_log::AccessLog;
 use crate::body::Budget;
 use crate::core::{Core, RequestIds};
+use crate::explain::{self, Explanation, Question};
 use crate::idle::{Idle, Whom};
-use crate::listener::{Door, Listener};
+use crate::listener::{Door, Listener, ListenerReport};
 use crate::observe::Observe;
+use crate::recent::{RecentExchange, Ring};
 use crate::work::{WorkReport, Works};
 
 /// How often idle connections to endpoints are looked through: a second late is soon enough for a timeout of minutes.
@@ -36,6 +38,8 @@ pub struct ProxyParts {
     pub body_memory: Bytes,
     /// Where each exchange is noted.
     pub access_log: Option<AccessLog>,
+    /// How many of the newest exchanges are kept to be looked at; 0 keeps none.
+    pub recent: usize,
 }
 
 /// A listener's address cannot be had.
@@ -85,6 +89,7 @@ impl Proxy {
             observe: Observe::default(),
             works: Works::default(),
             access_log: ArcSwapOption::from_pointee(parts.access_log),
+            recent: Ring::new(parts.recent),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
@@ -103,6 +108,23 @@ impl Proxy {
     /// The addresses of the listeners, in the order given.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// How the listeners stand, in the order given.
+    pub fn listeners(&self) -> Vec<ListenerReport> {
+        self.doors.iter().zip(&self.addresses).map(|((_, door), address)| door.report(*address)).collect()
+    }
+
+    /// The newest exchanges, newest first, as many as are kept.
+    pub fn recent(&self) -> Vec<RecentExchange> {
+        self.core.recent.newest()
+    }
+
+    /// What would become of this request now: which route, service and endpoint, or which refusal. Nothing is counted,
+    /// taken or used up by asking.
+    pub fn explain(&self, question: &Question) -> Explanation {
+        let settings = self.doors.first().map(|(_, door)| door.settings.load_full());
+        explain::explain(&self.core, settings.as_deref(), question)
     }
 
     /// Starts accepting, on the runtime of the caller.

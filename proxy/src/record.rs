@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use weir_balance::KeyHash;
 use weir_snapshot::{Lease, Moment, Route};
 
 use crate::refusal::Refusal;
+
+/// Endpoints and how the tries at them ended.
+pub(crate) type Tries = SmallVec<[(Arc<str>, &'static str); 1]>;
 
 /// Notes on one exchange.
 #[derive(Debug)]
@@ -17,12 +21,14 @@ pub(crate) struct Record {
     pub(crate) client: Option<IpAddr>,
     pub(crate) id: String,
     pub(crate) route: Option<Arc<Route>>,
+    /// Of what a hash policy hashes.
+    pub(crate) key: Option<KeyHash>,
     /// Of the answer, ours or the endpoint's; 499 when the client left first, 0 when there was none.
     pub(crate) status: u16,
     pub(crate) refusal: Option<Refusal>,
     pub(crate) tries: u8,
     /// Each endpoint tried and how that ended.
-    pub(crate) endpoints: SmallVec<[(Arc<str>, &'static str); 1]>,
+    pub(crate) endpoints: Tries,
     /// Of the try that answered: from the request's sending to the answer's head.
     pub(crate) first_byte: Option<Duration>,
     /// Of the last try that needed a connection: how long opening it took.
@@ -41,6 +47,7 @@ impl Record {
             client: None,
             id: String::new(),
             route: None,
+            key: None,
             status: 0,
             refusal: None,
             tries: 0,

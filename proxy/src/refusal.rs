@@ -99,7 +99,7 @@ impl Refusal {
     }
 
     /// What the client can do about it.
-    const fn message(self) -> &'static str {
+    pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::BadRequest(fault) => fault.message(),
             Self::HeadTooLarge => "the request head is larger than this server accepts",

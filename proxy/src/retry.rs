@@ -3,6 +3,8 @@
 //! Defaults are those of nginx's `proxy_next_upstream error timeout`: a request that may change something is not sent
 //! again once any of it was sent. What was never sent, or was turned away unread, may always be tried elsewhere.
 
+use std::borrow::Cow;
+
 use weir_snapshot::RetryRules;
 
 /// How a try failed.
@@ -25,6 +27,19 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What happened, for people.
+    pub(crate) fn words(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Connect => "no connection",
+            Self::ConnectTimeout => "no connection in time",
+            Self::Broken => "the connection broke before an answer",
+            Self::Timeout => "no answer in time",
+            Self::BadAnswer => "what came was no answer",
+            Self::Status(status) => return Cow::Owned(format!("answered {status}")),
+            Self::Busy => "busy",
+        })
+    }
+
     /// The value of the metric label `reason`.
     pub(crate) const fn label(self) -> &'static str {
         match self {

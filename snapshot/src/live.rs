@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use weir_balance::Latency;
 
+use crate::failure::{Failure, Failures};
 use crate::speed::Speed;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
@@ -49,6 +50,23 @@ pub struct Live {
     lowered_until: AtomicU64,
     /// Who wants to know when the verdict turns.
     permits_of: Mutex<Weak<Permits>>,
+    /// What went wrong of late; no decision reads it.
+    failures: Failures,
+}
+
+/// How an endpoint stands, for status pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It gets exchanges.
+    Healthy,
+    /// Its first probe is out: it gets exchanges only while no other can have them.
+    Unproven,
+    /// It gets none.
+    Ejected,
+    /// It is ejected and the next exchange may find out whether it is well again: there is no probe to do so.
+    TrialDue,
+    /// It is ejected and that exchange is under way.
+    Trial,
 }
 
 /// The right to one trial exchange: the state it was taken in.
@@ -79,6 +97,7 @@ impl Live {
             lowered: AtomicU32::new(0),
             lowered_until: AtomicU64::new(0),
             permits_of: Mutex::new(Weak::new()),
+            failures: Failures::default(),
         }
     }
 
@@ -119,6 +138,62 @@ impl Live {
     /// The newest failure. Takes the lock: for status pages, not for requests.
     pub fn last_failure(&self) -> Option<Moment> {
         self.with(|verdict| verdict.last_failure())
+    }
+
+    /// How it stands now.
+    pub fn condition(&self, now: Moment, rules: &HealthRules) -> Condition {
+        if self.state.load(Relaxed) & PHASE == TRIAL {
+            return Condition::Trial;
+        }
+        match self.admission(now, rules) {
+            Admission::Healthy => Condition::Healthy,
+            Admission::Unproven => Condition::Unproven,
+            Admission::TrialDue(_) => Condition::TrialDue,
+            Admission::Ejected => Condition::Ejected,
+        }
+    }
+
+    /// From when on an exchange may find out whether it is well again: of one that is ejected, where no probe does so.
+    pub fn trial_from(&self, rules: &HealthRules) -> Option<Moment> {
+        let waits = rules.probe.is_none() && self.state.load(Acquire) & PHASE == EJECTED;
+        waits.then(|| Moment::from_nanos(self.waiting_since.load(Relaxed)).after(rules.window))
+    }
+
+    /// Keeps what went wrong for [`Live::failures`]; [`Live::failed`] is what counts it.
+    pub fn remember(&self, failure: Failure) {
+        self.failures.push(failure);
+    }
+
+    /// The newest failures, newest first. Takes a lock: for status pages, not for requests.
+    pub fn failures(&self) -> Vec<Failure> {
+        self.failures.newest()
+    }
+
+    /// An operator takes it out, as if health had decided so: probes, or without them a trial once the window has passed,
+    /// bring it back. `None` when it is out already.
+    pub fn eject(&self, now: Moment) -> Option<Transition> {
+        let transition = self.with(|verdict| {
+            let transition = verdict.eject(now);
+            if transition.is_some() {
+                self.waiting_since.store(now.as_nanos(), Relaxed);
+                self.turn_to(EJECTED);
+            }
+            transition
+        });
+        self.report(transition)
+    }
+
+    /// An operator brings it back, and past failures count no more. `None` when it is not ejected; one that waits for its
+    /// first probe waits no longer.
+    pub fn restore(&self, now: Moment) -> Option<Transition> {
+        let transition = self.with(|verdict| {
+            let transition = verdict.restore(now);
+            if transition.is_some() || self.is_new() {
+                self.turn_to(HEALTHY);
+            }
+            transition
+        });
+        self.report(transition)
     }
 
     /// One failure, of a probe or of an exchange. The transition is given to exactly one caller.
@@ -224,8 +299,8 @@ impl Live {
         self.lowered_until.fetch_max(now.after(span).as_nanos(), Relaxed);
     }
 
-    /// The capacity as it is now.
-    pub(crate) fn lowered(&self, capacity: NonZeroU32, now: Moment) -> NonZeroU32 {
+    /// The capacity as it is now: an endpoint that said it is busy has less for a while.
+    pub fn lowered(&self, capacity: NonZeroU32, now: Moment) -> NonZeroU32 {
         if now.as_nanos() >= self.lowered_until.load(Relaxed) {
             return capacity;
         }

@@ -20,7 +20,7 @@ use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Queue, Rules, Slot, Ticke
 
 use crate::sync::{Mutex, MutexGuard};
 use crate::waiting::{Seat, Waiting};
-use crate::{Clock, Lease, Live, Member, Millis, Moment, Pool};
+use crate::{Clock, Lease, Live, Member, Millis, Moment, Outlook, Pool};
 
 /// How a service's exchanges wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,34 @@ pub enum Unserved {
     },
 }
 
+/// How a queue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Its rules.
+    pub rules: QueueRules,
+    /// How many wait.
+    pub waiting: usize,
+    /// When it is worth coming back for who is refused now: whole seconds, ≥ 1.
+    pub retry_after: Duration,
+    /// How many were refused since the service is known, because the queue was full.
+    pub full: u64,
+    /// Because one of a better class took their place.
+    pub displaced: u64,
+    /// Because they had waited as long as they may.
+    pub too_late: u64,
+    /// Because no endpoint was left that might take them.
+    pub no_endpoint: u64,
+}
+
+/// How many were refused, by why.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refused {
+    full: u64,
+    displaced: u64,
+    too_late: u64,
+    no_endpoint: u64,
+}
+
 /// The permits of one service. Shared by the snapshots of the service, as the live state of its endpoints is.
 #[derive(Debug)]
 pub struct Permits {
@@ -129,6 +157,7 @@ struct State {
     /// The same while somebody waits, so that it cannot go away under them.
     held: Option<Arc<Pool>>,
     pace: Pace,
+    refused: Refused,
 }
 
 /// One who waits.
@@ -159,7 +188,8 @@ impl Permits {
     /// All permits of a service, none of them out.
     pub fn new(rules: QueueRules, clock: Clock) -> Self {
         let queue = Queue::new(rules.order);
-        let state = State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default() };
+        let state =
+            State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default(), refused: Refused::default() };
         Self { clock, state: Mutex::new(state) }
     }
 
@@ -174,6 +204,41 @@ impl Permits {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.lock().queue.len()
+    }
+
+    /// How the queue stands. Takes the lock: for status pages, not for requests.
+    pub fn report(&self) -> QueueReport {
+        let state = self.lock();
+        let Refused { full, displaced, too_late, no_endpoint } = state.refused;
+        QueueReport {
+            rules: state.rules,
+            waiting: state.queue.len(),
+            retry_after: state.retry_after(),
+            full,
+            displaced,
+            too_late,
+            no_endpoint,
+        }
+    }
+
+    /// What would become of an exchange with this key and this much work that asked now.
+    pub(crate) fn outlook(&self, pool: &Arc<Pool>, now: Moment, key: Option<KeyHash>, work: Nanos) -> Outlook {
+        let state = self.lock();
+        let rules = state.rules;
+        let small = work <= rules.order.small;
+        let chosen = || pool.outlook_where(now, key, has_room(&rules, now, small));
+        if let Some(chosen) = state.queue.is_empty().then(chosen).flatten() {
+            return chosen;
+        }
+        if !pool.might_serve(now, &[]) {
+            return Outlook::Refused(Unserved::NoEndpoint);
+        }
+        match state.queue.len() {
+            waiting if waiting >= state.queue.rules().max => {
+                Outlook::Refused(Unserved::Full { retry_after: state.retry_after() })
+            }
+            ahead => Outlook::Waits { ahead },
+        }
     }
 
     /// What an exchange that waited really cost its endpoint, so that a client gains nothing by understating it.
@@ -224,10 +289,13 @@ impl Permits {
         }
     }
 
-    /// A waiter left. Its seat may hold a lease by now: the caller lets go of that, without the lock.
-    pub(crate) fn leave(&self, ticket: &Ticket) {
+    /// A waiter left, because it was `too_late` or for a reason of its own. Its seat may hold a lease by now: the caller lets go of that, without the lock.
+    pub(crate) fn leave(&self, ticket: &Ticket, too_late: bool) {
         let mut left = None;
-        self.with(self.clock.now(), |state, _| left = state.queue.remove(ticket));
+        self.with(self.clock.now(), |state, _| {
+            left = state.queue.remove(ticket);
+            state.refused.too_late += u64::from(too_late && left.is_some());
+        });
         // Without the lock, since with it goes a waker, and whatever that holds.
         drop(left);
     }
@@ -272,6 +340,7 @@ impl State {
         }
         let newest = self.newest.upgrade().unwrap_or_else(|| Arc::clone(pool));
         if !newest.might_serve(wish.now, &wish.tried.slots(&newest)) {
+            self.refused.no_endpoint += 1;
             return (Answer::Refused(Unserved::NoEndpoint), None);
         }
         if self.queue.len() >= self.queue.rules().max {
@@ -289,9 +358,13 @@ impl State {
         let seat = Arc::new(Seat::new());
         let waiter = Waiter { seat: Arc::clone(&seat), key: wish.key, tried: wish.tried.clone(), small };
         match self.queue.push(&entry, waiter) {
-            Err(_) => (Answer::Refused(Unserved::Full { retry_after: self.retry_after() }), None),
+            Err(_) => {
+                self.refused.full += 1;
+                (Answer::Refused(Unserved::Full { retry_after: self.retry_after() }), None)
+            }
             Ok(pushed) => {
                 if let Some(displaced) = pushed.displaced {
+                    self.refused.displaced += 1;
                     let why = Unserved::Displaced { retry_after: self.retry_after() };
                     after.wakers.extend(displaced.seat.give(Err(why)));
                 }
@@ -329,6 +402,7 @@ impl State {
 
     fn expire(&mut self, now: Moment, after: &mut After) {
         while let Some(waiter) = self.queue.expire(Nanos(now.as_nanos())) {
+            self.refused.too_late += 1;
             after.wakers.extend(waiter.seat.give(Err(Unserved::TooLate { retry_after: self.retry_after() })));
         }
     }
@@ -344,6 +418,7 @@ impl State {
             .collect();
         for ticket in hopeless {
             if let Some(waiter) = self.queue.remove(&ticket) {
+                self.refused.no_endpoint += 1;
                 after.wakers.extend(waiter.seat.give(Err(Unserved::NoEndpoint)));
             }
         }
@@ -364,12 +439,17 @@ fn grant(
     tried: &[Slot],
     small: bool,
 ) -> Option<Lease> {
+    pool.lease_where(now, key, tried, has_room(rules, now, small)).map(Lease::with_permit)
+}
+
+/// Whether an endpoint has a permit left for an exchange that is small, or is not.
+fn has_room(rules: &QueueRules, now: Moment, small: bool) -> impl Fn(&Member) -> bool {
     let extra = if small { rules.extra } else { 0 };
-    let has_room = |member: &Member| {
-        let capacity = member.capacity.unwrap_or(rules.capacity);
+    let capacity = rules.capacity;
+    move |member: &Member| {
+        let capacity = member.capacity.unwrap_or(capacity);
         member.live.permits() < member.live.lowered(capacity, now).get().saturating_add(extra)
-    };
-    pool.lease_where(now, key, tried, has_room).map(Lease::with_permit)
+    }
 }
 
 impl Pace {

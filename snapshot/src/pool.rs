@@ -113,6 +113,17 @@ pub struct Pool {
     permits: Option<Arc<Permits>>,
 }
 
+/// By what right an endpoint is given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// It admits: it is healthy, or its trial is due.
+    Admits,
+    /// None admits, and its first probe is still out.
+    Unproven,
+    /// All are ejected, and the service prefers that to refusing.
+    LastResort,
+}
+
 /// The endpoints of one tier: their table, which counts slots from zero, and the slot of the first of them.
 struct Rank {
     selector: Selector,
@@ -237,6 +248,33 @@ impl Pool {
         // Relaxed, because only the number matters: each pick gets its own.
         let turn = self.turn.fetch_add(1, Relaxed);
         let ask = Ask { turn, dice: dice(self.seed, turn), key, tried };
+        // Goes round again only when another thread turned a verdict, or took a trial, since the choice.
+        loop {
+            let (slot, hold) = match self.choose(&ask, now, &has_room) {
+                Some((slot, Basis::Admits)) => match self.hold(slot, now) {
+                    Some(hold) => (slot, hold),
+                    None => continue,
+                },
+                Some((slot, Basis::Unproven)) => (slot, Hold::Normal),
+                Some((slot, Basis::LastResort)) => (slot, Hold::LastResort),
+                // An endpoint that was restored between the choice and here must not end in a refusal.
+                None if self.slots().any(|slot| !tried.contains(&slot) && self.admits(slot, now, &has_room)) => {
+                    continue;
+                }
+                None => return None,
+            };
+            return Some(Lease::new(Arc::clone(self), slot, hold, now));
+        }
+    }
+
+    /// Which endpoint an exchange gets, and by what right. Changes nothing.
+    #[inline]
+    pub(crate) fn choose(
+        &self,
+        ask: &Ask<'_>,
+        now: Moment,
+        has_room: &impl Fn(&Member) -> bool,
+    ) -> Option<(Slot, Basis)> {
         let undrained = |member: &Member| !member.drained && has_room(member);
         let admits = |member: &Member| {
             undrained(member)
@@ -245,39 +283,48 @@ impl Pool {
         let unproven = |member: &Member| {
             undrained(member) && matches!(member.live.admission(now, &self.health), Admission::Unproven)
         };
-        // Goes round again only when another thread turned a verdict, or took a trial, since the pick.
-        loop {
-            if let Some(slot) = self.pick(&ask, now, &admits) {
-                match self.hold(slot, now) {
-                    Some(hold) => return Some(Lease::new(Arc::clone(self), slot, hold, now)),
-                    None => continue,
-                }
-            }
-            if let Some(slot) = self.pick(&ask, now, &unproven) {
-                return Some(Lease::new(Arc::clone(self), slot, Hold::Normal, now));
-            }
-            if self.all_ejected() {
-                let slot = match self.when_all_ejected {
-                    WhenAllEjected::TryAll => self.pick(&ask, now, &undrained)?,
-                    WhenAllEjected::Refuse => return None,
-                };
-                return Some(Lease::new(Arc::clone(self), slot, Hold::LastResort, now));
-            }
-            // An endpoint that was restored between the pick and here must not end in a refusal.
-            if !self.slots().any(|slot| !tried.contains(&slot) && admits(self.member(slot))) {
-                return None;
-            }
+        if let Some(slot) = self.pick(ask, now, &admits) {
+            return Some((slot, Basis::Admits));
         }
+        if let Some(slot) = self.pick(ask, now, &unproven) {
+            return Some((slot, Basis::Unproven));
+        }
+        if self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected() {
+            return self.pick(ask, now, &undrained).map(|slot| (slot, Basis::LastResort));
+        }
+        None
+    }
+
+    fn admits(&self, slot: Slot, now: Moment, has_room: &impl Fn(&Member) -> bool) -> bool {
+        let member = self.member(slot);
+        let admission = member.live.admission(now, &self.health);
+        !member.drained && has_room(member) && matches!(admission, Admission::Healthy | Admission::TrialDue(_))
     }
 
     /// The policy's choice in the lowest tier that has one.
     fn pick(&self, ask: &Ask<'_>, now: Moment, admits: &impl Fn(&Member) -> bool) -> Option<Slot> {
+        self.pick_by(ask, |members| Those { members, now, admits })
+    }
+
+    /// The same by loads that are made of the endpoints from the first of a tier on.
+    #[inline]
+    pub(crate) fn pick_by<'a, L: Loads>(&'a self, ask: &Ask<'_>, loads: impl Fn(&'a [Member]) -> L) -> Option<Slot> {
         self.tiers.iter().find_map(|tier| {
             let tried = tier.tried(ask.tried, self.tiers.len());
-            let loads = Those { members: self.members.get(usize::from(tier.first)..)?, now, admits };
+            let loads = loads(self.members.get(usize::from(tier.first)..)?);
             let slot = tier.selector.pick(&Ask { tried: &tried, ..*ask }, &loads)?;
             u16::try_from(slot.index()).ok()?.checked_add(tier.first).map(Slot::new)
         })
+    }
+
+    /// The turn that comes next.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn.load(Relaxed)
+    }
+
+    /// What dice are made from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     fn hold(&self, slot: Slot, now: Moment) -> Option<Hold> {

@@ -82,6 +82,18 @@ impl Verdict {
         Some(Transition::Ejected { failures: 1 })
     }
 
+    /// It is healthy, whoever says otherwise; failures before count no more.
+    pub fn restore(&mut self, now: Moment) -> Option<Transition> {
+        self.failures.clear();
+        if !self.ejected {
+            return None;
+        }
+        self.successes = 0;
+        self.ejected = false;
+        self.since = self.since.max(now);
+        Some(Transition::Restored)
+    }
+
     fn turn_out(&mut self, now: Moment) {
         self.failures.clear();
         self.successes = 0;
@@ -98,10 +110,7 @@ impl Verdict {
         if self.successes < rules.successes.max(1) {
             return None;
         }
-        self.successes = 0;
-        self.ejected = false;
-        self.since = self.since.max(now);
-        Some(Transition::Restored)
+        self.restore(now)
     }
 
     /// Whether it is ejected.

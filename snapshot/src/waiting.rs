@@ -62,7 +62,7 @@ impl Waiting {
     /// # Errors
     /// [`Unserved::TooLate`]; a lease if it was served in between.
     pub fn give_up(self) -> Result<Lease, Unserved> {
-        self.permits.leave(&self.ticket);
+        self.permits.leave(&self.ticket, true);
         self.seat.take().unwrap_or_else(|| Err(Unserved::TooLate { retry_after: self.permits.retry_after() }))
     }
 }
@@ -77,7 +77,7 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.permits.leave(&self.ticket);
+        self.permits.leave(&self.ticket, false);
         // Granted but not wanted: dropped here, without any lock, so that it gives its permit to the next.
         drop(self.seat.take());
     }

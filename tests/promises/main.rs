@@ -4,6 +4,7 @@
 //! the real programs. Nothing here sleeps to let things settle or looks at the clock; whatever takes time is waited for.
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
+mod admin;
 mod bodies;
 mod check;
 mod clients;

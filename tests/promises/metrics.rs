@@ -7,6 +7,10 @@ use weir_testkit::{Endpoint, Plan, Raw, Reply, eventually};
 
 use crate::support::{Setup, ask, get, post, wait_for_exchanges};
 
+#[path = "../../src/admin/observe.rs"]
+#[expect(dead_code, reason = "of the binary's own list only the names are looked at")]
+mod of_admin;
+
 /// Those that need an accident of the system: no descriptors left, and a log that nobody reads, which `life` has.
 const ACCIDENTS: [&str; 2] = ["weir_accept_errors_total", "weir_access_log_dropped_total"];
 
@@ -15,6 +19,7 @@ fn contract() -> BTreeMap<&'static str, (&'static str, &'static [&'static str], 
     weir_proxy::METRICS
         .into_iter()
         .chain(weir_discovery::observe::METRICS)
+        .chain(of_admin::METRICS)
         .map(|(name, kind, labels, help)| (name, (kind, labels, help)))
         .collect()
 }
@@ -118,7 +123,7 @@ fn a_client_cannot_make_a_series() {
 
 /// The page as it should be.
 fn page() -> String {
-    let mut page = "# Metrics\n\nThis page is made from the lists in `proxy/src/observe.rs` and `discovery/src/observe.rs`; \
+    let mut page = "# Metrics\n\nThis page is made from the lists in the three `observe.rs` of `proxy/src`, `discovery/src` and `src/admin`; \
         change those, then run\n`UPDATE=1 cargo nextest run -p weir metrics`. Names and labels are a contract.\n\n\
         `GET /metrics` on the admin listener, in the text format of Prometheus. Labels come from the configuration and from\n\
         fixed lists, never from requests. Series of endpoints that are configured no more are left out.\n\n\
@@ -142,10 +147,11 @@ fn page() -> String {
          | `outcome` | `answered`, `busy`, `stopped` (by the client, or the whole deadline passed while it was waited for), else as `reason` of a retry |\n\
          | `reason` of a retry | `connect`, `connect_timeout`, `broken`, `timeout`, `bad_answer`, `status`, `busy` |\n\
          | `reason` of a refusal | see `docs/runbook/refusals.md` |\n\
+         | `reason` of a refused admin call | see `docs/reference/admin.md` |\n\
          | `reason` of an accept error | `exhausted` (descriptors or memory), `connection` |\n\
          | `reason` of a source's failure | of Consul `denied`, `unreachable`, `tls`, `failing`, …; of a file `unreadable`, `wrong`, `too_large`; of DNS see `docs/guide/dns.md` |\n\
          | `source` | what it is, as configured: `consul optimizer`, `dns optimizer.example:3001`, `file /etc/weir/a.toml` |\n\
-         | `cause` | `exchange`, `probe` |\n\
+         | `cause` | `exchange`, `probe`, `operator` |\n\
          | `of` | `picture`: a body whose dimensions are known; `body`: any other |\n\
          | `per` | `exchange`, `megapixel`, `mebibyte` |\n\
          | `kind` | `new`, `reused`, `stale` |\n\

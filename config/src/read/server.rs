@@ -24,10 +24,10 @@ pub(crate) static SERVER: Spec = Spec {
 };
 pub(crate) static ADMIN: Spec = Spec {
     header: "[admin]",
-    keys: &[&ADMIN_LISTEN],
-    later: &[("token_file", "changes through the admin address")],
+    keys: &[&ADMIN_LISTEN, &TOKEN_FILE, &RECENT],
+    later: &[],
     example: "[admin]",
-    about: "Metrics, `/healthz` and `/readyz`.",
+    about: "Metrics, `/healthz`, `/readyz` and the calls of `docs/reference/admin.md`.",
 };
 pub(crate) static DISCOVERY: Spec = Spec {
     header: "[discovery]",
@@ -77,12 +77,24 @@ static BODY_MEMORY: Key<Size, Otherwise<Bytes>> = Key {
 static ADMIN_LISTEN: Key<Text<SocketAddr>, Otherwise<SocketAddr>> = Key {
     name: "listen",
     kind: Text {
-        shape: "loopback `\"ip:port\"`; port 0 is a free one",
+        shape: "`\"ip:port\"`, loopback unless there is a `token_file`; port 0 is a free one",
         parse: names::admin_address,
         show: SocketAddr::to_string,
     },
     absent: Otherwise(defaults::ADMIN_LISTEN),
-    meaning: "Where metrics and health are served.",
+    meaning: "Where metrics and health are served, and weir is looked at and told what to do.",
+};
+static TOKEN_FILE: Key<Text<PathBuf>, Optional> = Key {
+    name: "token_file",
+    kind: Text { shape: "path of a file", parse: names::path, show: names::show_path },
+    absent: Optional(|| "no token".to_owned()),
+    meaning: "Holds the token that changes need; at another than a loopback address everything under `/api` needs it.",
+};
+static RECENT: Key<Whole<usize>, Otherwise<usize>> = Key {
+    name: "recent",
+    kind: Whole { min: 0, max: 100_000 },
+    absent: Otherwise(defaults::RECENT),
+    meaning: "How many of the newest exchanges `/api/recent` knows, without queries and bodies; 0 is none.",
 };
 
 static CACHE_DIR: Key<Text<PathBuf>, Optional> = Key {
@@ -122,9 +134,22 @@ pub(super) fn read_server(section: &Section<'_>, sink: &mut Sink) -> Result<Serv
 }
 
 pub(super) fn read_admin(section: &Section<'_>, sink: &mut Sink) -> Result<AdminRead, Reported> {
-    let listen = section.take(&ADMIN_LISTEN, sink)?;
-    let name = ADMIN_LISTEN.name;
-    Ok(AdminRead { value: Admin { listen }, span: section.span(name), is_written: section.has(name) })
+    let listen = section.take(&ADMIN_LISTEN, sink);
+    let token_file = section.take(&TOKEN_FILE, sink);
+    let recent = section.take(&RECENT, sink);
+    let (listen, name) = (listen?, ADMIN_LISTEN.name);
+    let needs_token = !listen.ip().to_canonical().is_loopback();
+    if needs_token && !section.has(TOKEN_FILE.name) && !section.is_misspelt(TOKEN_FILE.name) {
+        let port = listen.port();
+        let fault = Fault::new(
+            "an admin address that is not on the loopback interface needs a token",
+            "others could reach it without one",
+        );
+        let help = format!("add `token_file = \"/etc/weir/token\"`, or write `\"127.0.0.1:{port}\"`");
+        return Err(sink.wrong(section.span(name), fault.help(help)));
+    }
+    let value = Admin { listen, token_file: token_file?, recent: recent? };
+    Ok(AdminRead { value, span: section.span(name), is_written: section.has(name) })
 }
 
 pub(super) fn read_discovery(section: &Section<'_>, sink: &mut Sink) -> Result<Discovery, Reported> {

@@ -29,6 +29,7 @@ fn the_least_file_gets_every_default() {
     assert_eq!(config.server.threads, 0);
     assert_eq!(config.server.body_memory, Bytes::from_mib(512));
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!((config.admin.token_file, config.admin.recent), (None, 1000));
     assert_eq!(config.log.access, AccessLog::Off);
     let listener = &config.listeners[0];
     assert_eq!((listener.max_connections, listener.max_fields), (10_000, 100));

@@ -189,7 +189,7 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
         trusted_proxies: TrustedProxies::default(),
         body_memory: Bytes::new(0),
     };
-    let admin = Admin { listen: ([127, 0, 0, 1], 0).into() };
+    let admin = Admin { listen: ([127, 0, 0, 1], 0).into(), token_file: None, recent: 0 };
     let discovery = Discovery { cache_dir: None, start_wait: Millis::from_secs(5) };
     Config {
         server,

@@ -7,6 +7,8 @@ mod budget;
 mod latency;
 mod lease;
 #[cfg(test)]
+mod outlook;
+#[cfg(test)]
 mod permits;
 mod publish;
 mod route;

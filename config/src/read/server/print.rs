@@ -1,8 +1,8 @@
 //! Writes `[server]`, `[admin]` and `[discovery]`.
 
 use super::{
-    ADMIN, ADMIN_LISTEN, BODY_MEMORY, CACHE_DIR, DISCOVERY, SERVER, SHUTDOWN_DEADLINE, SHUTDOWN_DELAY, START_WAIT,
-    THREADS, TRUSTED_PROXIES,
+    ADMIN, ADMIN_LISTEN, BODY_MEMORY, CACHE_DIR, DISCOVERY, RECENT, SERVER, SHUTDOWN_DEADLINE, SHUTDOWN_DELAY,
+    START_WAIT, THREADS, TOKEN_FILE, TRUSTED_PROXIES,
 };
 use crate::raw::Page;
 use crate::{Admin, Discovery, Server};
@@ -18,9 +18,11 @@ pub(in crate::read) fn print_server(server: &Server, page: &mut Page) {
 }
 
 pub(in crate::read) fn print_admin(admin: &Admin, page: &mut Page) {
-    let Admin { listen } = admin;
+    let Admin { listen, token_file, recent } = admin;
     page.table(ADMIN.header);
     page.key(&ADMIN_LISTEN, listen);
+    page.key(&TOKEN_FILE, token_file);
+    page.key(&RECENT, recent);
 }
 
 pub(in crate::read) fn print_discovery(discovery: &Discovery, page: &mut Page) {
