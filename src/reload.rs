@@ -20,8 +20,9 @@ use weir_discovery::{Applied, Control};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Reader};
 
+use crate::notify::Supervisor;
 use crate::signals::Hangups;
-use crate::{run, watch};
+use crate::{log, watch};
 
 /// How many reloads are remembered.
 const REMEMBERED: usize = 20;
@@ -39,6 +40,7 @@ struct Shared {
     control: Control,
     reader: Reader,
     proxy: Arc<Proxy>,
+    supervisor: Supervisor,
     /// What weir was started with.
     started: Arc<Config>,
     /// Reloads begun so far.
@@ -134,6 +136,7 @@ impl Reloader {
         control: Control,
         reader: Reader,
         proxy: Arc<Proxy>,
+        supervisor: Supervisor,
     ) -> Self {
         observe::started(now());
         let state = State { config: Arc::clone(&config), pending: Arc::default(), history: VecDeque::new() };
@@ -143,6 +146,7 @@ impl Reloader {
             control,
             reader,
             proxy,
+            supervisor,
             started: config,
             begun: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
@@ -185,7 +189,9 @@ impl Reloader {
             return outcome.clone();
         }
         let number = self.0.begun.fetch_add(1, SeqCst) + 1;
+        self.0.supervisor.reloading();
         let outcome = self.carry_out(trigger).await;
+        self.0.supervisor.reloaded(outcome.result().label());
         observe::reloaded(outcome.result(), now());
         let revision = self.0.reader.load().revision;
         let mut state = self.state();
@@ -215,7 +221,7 @@ impl Reloader {
         let log = if new.log == old.log {
             None
         } else {
-            match run::access_log(&new.log.access) {
+            match log::open(&new.log) {
                 Ok(log) => Some(log),
                 Err(error) => return rejected(with_causes(&error)),
             }

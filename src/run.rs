@@ -1,8 +1,7 @@
 //! A weir from its configuration to its end.
 
-use std::fs::OpenOptions;
 use std::future::Future;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,16 +12,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use weir_config::{AccessLog, Config, Server};
+use weir_config::{Config, Server};
 use weir_discovery::{Discovery, DiscoveryError, Health, Readiness, RegisterError, Registration, Report};
 use weir_proxy::{BindError, Proxy, ProxyParts};
 use weir_snapshot::Clock;
 
 use crate::admin::{self, Access, Admin, AdminParts, TokenError};
 use crate::cli::say;
+use crate::notify::Supervisor;
 use crate::reload::{self, Reloader};
 use crate::signals::{Hangups, Signals};
-use crate::{metrics, open_files};
+use crate::{log, metrics, open_files};
 
 /// How long threads that are blocked are waited for at the end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -84,6 +84,8 @@ pub(crate) async fn run(
     open_files::raise();
     let mut signals = Signals::listen()?;
     let hangups = Hangups::listen()?;
+    let reopen = log::Reopen::listen()?;
+    let supervisor = Supervisor::of(variable);
     let clock = Clock::start();
     let exposition = metrics::install();
     let config = Arc::new(config);
@@ -103,7 +105,7 @@ pub(crate) async fn run(
         listeners: config.listeners.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         body_memory: config.server.body_memory,
-        access_log: access_log(&config.log.access)?,
+        access_log: log::open(&config.log)?,
         recent: config.admin.recent,
     })?;
     let access = Access::open(&config.admin)?;
@@ -125,7 +127,8 @@ pub(crate) async fn run(
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
     let recent = config.admin.recent;
-    let reloader = Reloader::new(file, config, clock, discovery.control(), reader.clone(), proxy.clone());
+    let reloader =
+        Reloader::new(file, config, clock, discovery.control(), reader.clone(), proxy.clone(), supervisor.clone());
     let admin = Arc::new(Admin::new(AdminParts {
         clock,
         reader: reader.clone(),
@@ -147,12 +150,15 @@ pub(crate) async fn run(
     background.spawn(reload::follow(reloader.clone(), hangups, leaving.clone().cancelled_owned()));
     background.spawn(Health::run(reader, clock, ended.clone().cancelled_owned()));
     background.spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned()));
+    background.spawn(reopen.serve(proxy.clone(), ended.clone().cancelled_owned()));
     background.spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned()));
     if let Some(&address) = proxy.addresses().first() {
         ready(address, admin_address);
     }
+    supervisor.ready();
 
     watch_over(&mut background, signals.next(), || admin.tell_broken()).await;
+    supervisor.stopping();
     let server = reloader.config().server.clone();
     tracing::info!("draining: readiness fails now, listeners close in {}", server.shutdown_delay);
     admin.fail_readiness();
@@ -246,19 +252,6 @@ async fn first_of<T>(one: impl Future<Output = T>, other: impl Future<Output = T
         outcome = one => outcome,
         outcome = other => outcome,
     }
-}
-
-/// Opens what exchanges are noted in.
-pub(crate) fn access_log(log: &AccessLog) -> Result<Option<weir_proxy::AccessLog>, RunError> {
-    let out: Box<dyn Write + Send> = match log {
-        AccessLog::Off => return Ok(None),
-        AccessLog::Stdout => Box::new(io::stdout()),
-        AccessLog::File(path) => {
-            let opened = OpenOptions::new().append(true).create(true).open(path);
-            Box::new(opened.map_err(|source| RunError::AccessLog { path: path.clone(), source })?)
-        }
-    };
-    Ok(Some(weir_proxy::AccessLog::start(out)?))
 }
 
 #[cfg(test)]

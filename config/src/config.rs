@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use weir_balance::{Policy, Weight};
 use weir_snapshot::{
-    Bytes, HealthRules, KeySource, ListenerSettings, Millis, QueueRules, RouteSettings, TrustedProxies, WhenAllEjected,
-    WorkFrom,
+    Bytes, HealthRules, KeySource, ListenerSettings, LogRules, Millis, QueueRules, RouteSettings, TrustedProxies,
+    WhenAllEjected, WorkFrom,
 };
 
 /// A whole configuration. Lists are in the order of the text.
@@ -60,8 +60,12 @@ pub struct Admin {
 /// What is logged besides the process's own messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// One line of JSON per exchange.
+    /// Where the access log goes.
     pub access: AccessLog,
+    /// Which exchanges have a line, and what is in it.
+    pub rules: LogRules,
+    /// Permissions of a file that is created, less what the umask takes: some of 0o666, and 0o200.
+    pub mode: u32,
 }
 
 /// Where the access log goes.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use weir_balance::{VirtualNodes, Weight};
-use weir_snapshot::{Bytes, Millis, WorkFrom};
+use weir_snapshot::{Bytes, Millis, Sample, WorkFrom};
 
 /// `server.threads`: one per core. A thread more has no core to run on, a thread less leaves one idle.
 pub const THREADS: usize = 0;
@@ -17,6 +17,13 @@ pub const BODY_MEMORY: Bytes = Bytes::from_mib(512);
 /// `admin.listen`: 9090 as Prometheus itself, which is what most people try first; loopback, for without
 /// `token_file` it asks for no token.
 pub const ADMIN_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9090));
+
+/// `log.format`: every fact, and one that programs read without a pattern.
+pub const LOG_AS_JSON: bool = true;
+/// `log.sample`: a line per exchange is what anyone expects of an access log; who has too many knows it.
+pub const LOG_SAMPLE: Sample = Sample::ALL;
+/// `log.mode`: as Debian's nginx creates its own; addresses of clients are not for every user of the machine.
+pub const LOG_MODE: u32 = 0o640;
 
 /// `admin.recent`: the last second of a busy weir, and hours of a quiet one, for less than 1 MiB.
 pub const RECENT: usize = 1000;

@@ -3,7 +3,7 @@
 //! In: the text between the quotes. Out: the amount, or a [`Fault`] that shows how to write what was probably meant.
 //! One spelling for each amount: no `1m30s`, no `1.5s`, no `64k`, so that two files that say the same look the same.
 
-use weir_snapshot::{Bytes, Millis};
+use weir_snapshot::{Bytes, Millis, Sample};
 
 use crate::sink::Fault;
 
@@ -104,6 +104,30 @@ pub(crate) fn parse_percent(text: &str) -> Result<u8, Fault> {
             })
         }
     }
+}
+
+/// A share of a hundred with at most two decimal places: `10%`, `0.5%`.
+pub(crate) fn parse_sample(text: &str) -> Result<Sample, Fault> {
+    let number = text.strip_suffix('%').and_then(|number| {
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let fits = digits(whole) && whole.len() <= 4 && digits(part) && part.len() <= 2;
+        fits.then(|| Some(whole.parse::<u32>().ok()? * 100 + format!("{part:0<2}").parse::<u32>().ok()?))?
+    });
+    let Some(share) = number else {
+        let fault = Fault::new("a share is a number with at most two decimal places and `%`", "not of that form");
+        return Err(if bare(text) {
+            fault.help(format!("write `\"{}%\"`", text.trim()))
+        } else {
+            fault.help("write for example `\"10%\"` or `\"0.5%\"`")
+        });
+    };
+    let sample = u16::try_from(share).ok().and_then(Sample::of_ten_thousand);
+    sample.ok_or_else(|| Fault::new("a share is between `0%` and `100%`", "too large"))
+}
+
+pub(crate) fn show_sample(sample: Sample) -> String {
+    let (whole, part) = (sample.get() / 100, sample.get() % 100);
+    if part == 0 { format!("{whole}%") } else { format!("{whole}.{}%", format!("{part:02}").trim_end_matches('0')) }
 }
 
 /// A status or a range of them: `502` or `500-504`; both ends belong to it.
@@ -274,6 +298,12 @@ mod tests {
         }
 
         #[test]
+        fn a_share_that_was_printed_reads_as_itself(share in 0_u16..=10_000) {
+            let sample = Sample::of_ten_thousand(share).unwrap();
+            prop_assert_eq!(parse_sample(&show_sample(sample)), Ok(sample));
+        }
+
+        #[test]
         fn text_that_was_quoted_reads_as_itself(text in prop_oneof![".*", "['\"\\\\\\x00-\\x20\\x7f-\u{9f}a-c]*"]) {
             let line = format!("key = {}", quoted(&text));
             let read: toml::Table = line.parse().expect(&line);
@@ -283,6 +313,7 @@ mod tests {
         #[test]
         fn no_text_is_a_panic(text in ".*") {
             drop((parse_duration(&text), parse_size(&text), parse_percent(&text), parse_statuses(&text)));
+            drop(parse_sample(&text));
         }
     }
 

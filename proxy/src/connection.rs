@@ -18,7 +18,7 @@ use pingora_core::protocols::Stream;
 use tokio::io::ReadBuf;
 use weir_snapshot::ListenerSettings;
 
-use crate::access_log::{self, Traffic};
+use crate::access_log::{Facts, Traffic};
 use crate::core::Core;
 use crate::downstream::Downstream;
 use crate::exchange::{After, Exchange};
@@ -102,10 +102,7 @@ fn finished(core: &Core, head: Option<&Head>, record: Record, traffic: Traffic) 
     core.observe.finished(&record, total);
     if let Some(log) = core.access_log.load_full() {
         #[expect(clippy::disallowed_methods, reason = "the access log is what wall time is for")]
-        let line = access_log::line(head, &record, traffic, total, SystemTime::now());
-        if !log.write(line) {
-            core.observe.log_line_dropped();
-        }
+        log.note(&Facts { head, record: &record, traffic, total, now: SystemTime::now() });
     }
     core.recent.note(head, record, traffic, total);
 }

@@ -32,7 +32,7 @@ mod timer;
 mod wire;
 mod work;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, LogTo};
 pub use explain::{Explanation, Question, Refused};
 pub use listener::ListenerReport;
 pub use observe::{METRICS, Metric, RATIO_METRIC, RATIOS, SECONDS, describe as describe_metrics};

@@ -387,9 +387,9 @@ impl Observe {
         self.streamed.get_or_init(|| metrics::counter!("weir_request_bodies_total", "mode" => "streamed")).increment(1);
     }
 
-    /// A line of the access log was dropped.
-    pub(crate) fn log_line_dropped(&self) {
-        metrics::counter!("weir_access_log_dropped_total").increment(1);
+    /// Lines of the access log were dropped. Without `self`, because the log's thread knows no proxy.
+    pub(crate) fn log_lines_dropped(count: u64) {
+        metrics::counter!("weir_access_log_dropped_total").increment(count);
     }
 
     /// A connection could not be accepted.

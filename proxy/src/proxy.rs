@@ -193,6 +193,11 @@ impl Proxy {
         self.core.works.reports()
     }
 
+    /// Asks for the access log's file to be opened anew, as after a rotation; never waits. `false` when there is no log.
+    pub fn reopen_log(&self) -> bool {
+        self.core.access_log.load().as_ref().map(|log| log.reopen()).is_some()
+    }
+
     /// Waits until what the access log has queued is written, for two seconds at most. Blocks the thread.
     pub fn finish(&self) {
         if let Some(log) = self.core.access_log.load_full() {

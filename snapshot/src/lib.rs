@@ -1,5 +1,6 @@
 //! Everything a request reads, in one immutable value behind one atomic pointer.
 
+mod access;
 mod budget;
 mod clock;
 mod edits;
@@ -20,6 +21,7 @@ mod units;
 mod verdict;
 mod waiting;
 
+pub use access::{LogField, LogFormat, LogRules, Sample};
 pub use budget::Budget;
 pub use clock::Clock;
 pub use edits::{Edits, FieldEdits, FixedAnswer};

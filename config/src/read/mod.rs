@@ -5,6 +5,7 @@ mod edits;
 mod endpoints;
 mod health;
 mod listener;
+mod log;
 mod print;
 mod queue;
 mod register;
@@ -26,7 +27,7 @@ pub(crate) static SPECS: &[&Spec] = &[
     &FILE,
     &server::SERVER,
     &server::ADMIN,
-    &server::LOG,
+    &log::LOG,
     &server::DISCOVERY,
     &register::REGISTER,
     &listener::LISTENER,
@@ -77,7 +78,7 @@ static ADMIN: Tables = Tables {
 };
 static LOG: Tables = Tables {
     name: "log",
-    spec: &server::LOG,
+    spec: &log::LOG,
     shape: "table",
     default: "all defaults",
     meaning: "What is logged, and where to.",
@@ -149,7 +150,7 @@ fn read_tables(document: &Document<'_>, text: &str, sink: &mut Sink) -> Result<C
     let file = Section::root(document.root.get_ref(), text.len(), &FILE, sink);
     let server = file.table(&SERVER, sink).and_then(|section| server::read_server(&section, sink));
     let admin = file.table(&ADMIN, sink).and_then(|section| server::read_admin(&section, sink));
-    let log = file.table(&LOG, sink).and_then(|section| server::read_log(&section, sink));
+    let log = file.table(&LOG, sink).and_then(|section| log::read_log(&section, sink));
     let discovery = file.table(&DISCOVERY, sink).and_then(|section| server::read_discovery(&section, sink));
     let register =
         file.has(REGISTER.name).then(|| file.table(&REGISTER, sink).and_then(|section| register::read(&section, sink)));

@@ -1,6 +1,6 @@
 //! A configuration written out whole, with everything that it leaves to its defaults.
 
-use super::{REGISTER, listener, register, route, server, service};
+use super::{REGISTER, listener, log as logged, register, route, server, service};
 use weir_snapshot::ListenerSettings;
 
 use crate::raw::Page;
@@ -20,7 +20,7 @@ pub(crate) fn print(config: &Config) -> String {
     }
     server::print_server(server, &mut page);
     server::print_admin(admin, &mut page);
-    server::print_log(log, &mut page);
+    logged::print(log, &mut page);
     server::print_discovery(discovery, &mut page);
     if let Some(register) = register {
         register::print(register, &mut page);
@@ -43,7 +43,7 @@ pub(crate) fn print_process(config: &Config) -> String {
     let mut page = Page::new("");
     server::print_server(server, &mut page);
     server::print_admin(admin, &mut page);
-    server::print_log(log, &mut page);
+    logged::print(log, &mut page);
     server::print_discovery(discovery, &mut page);
     if let Some(register) = register {
         register::print(register, &mut page);

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]`, `[log]` and `[discovery]`.
+//! `[server]`, `[admin]` and `[discovery]`.
 
 mod print;
 
@@ -9,12 +9,11 @@ use ipnet::IpNet;
 use weir_snapshot::{Bytes, Millis, TrustedProxies};
 
 use super::ONE_DAY;
-use crate::near::nearest;
 use crate::raw::{Duration, Key, List, Optional, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
 use crate::sink::{Fault, Reported, Sink};
-use crate::{AccessLog, Admin, Discovery, Log, Server, defaults, names};
+use crate::{Admin, Discovery, Server, defaults, names};
 
-pub(super) use print::{print_admin, print_discovery, print_log, print_server};
+pub(super) use print::{print_admin, print_discovery, print_server};
 
 pub(crate) static SERVER: Spec = Spec {
     header: "[server]",
@@ -29,13 +28,6 @@ pub(crate) static ADMIN: Spec = Spec {
     later: &[],
     example: "[admin]",
     about: "Metrics, `/healthz`, `/readyz` and the calls of `docs/reference/admin.md`.",
-};
-pub(crate) static LOG: Spec = Spec {
-    header: "[log]",
-    keys: &[&ACCESS],
-    later: &[],
-    example: "[log]",
-    about: "The access log: one line of JSON per exchange.",
 };
 pub(crate) static DISCOVERY: Spec = Spec {
     header: "[discovery]",
@@ -105,13 +97,6 @@ static RECENT: Key<Whole<usize>, Otherwise<usize>> = Key {
     meaning: "How many of the newest exchanges `/api/recent` knows, without queries and bodies; 0 is none.",
 };
 
-static ACCESS: Key<Text<AccessLog>, Otherwise<AccessLog>> = Key {
-    name: "access",
-    kind: Text { shape: "`\"off\"`, `\"stdout\"` or a path", parse: parse_access, show: show_access },
-    absent: Otherwise(AccessLog::Off),
-    meaning: "Where the access log goes.",
-};
-
 static CACHE_DIR: Key<Text<PathBuf>, Optional> = Key {
     name: "cache_dir",
     kind: Text { shape: "path of a folder", parse: names::path, show: names::show_path },
@@ -167,36 +152,8 @@ pub(super) fn read_admin(section: &Section<'_>, sink: &mut Sink) -> Result<Admin
     Ok(AdminRead { value, span: section.span(name), is_written: section.has(name) })
 }
 
-pub(super) fn read_log(section: &Section<'_>, sink: &mut Sink) -> Result<Log, Reported> {
-    Ok(Log { access: section.take(&ACCESS, sink)? })
-}
-
 pub(super) fn read_discovery(section: &Section<'_>, sink: &mut Sink) -> Result<Discovery, Reported> {
     let cache_dir = section.take(&CACHE_DIR, sink);
     let start_wait = section.take(&START_WAIT, sink);
     Ok(Discovery { cache_dir: cache_dir?, start_wait: start_wait? })
-}
-
-fn parse_access(text: &str) -> Result<AccessLog, Fault> {
-    match text {
-        "off" => Ok(AccessLog::Off),
-        "stdout" => Ok(AccessLog::Stdout),
-        // A bare word is more probably a slip of a word than a file in whatever directory weir was started in.
-        path if path.contains(['/', '.']) => Ok(AccessLog::File(PathBuf::from(path))),
-        other => {
-            let fault = Fault::new("`access` is `\"off\"`, `\"stdout\"` or a path with a `/` in it", "none of them");
-            Err(match nearest(other, &["off", "stdout"]) {
-                Some(word) => fault.help(format!("did you mean `\"{word}\"`?")),
-                None => fault.help(format!("write `\"./{other}\"` if it is a file")),
-            })
-        }
-    }
-}
-
-fn show_access(access: &AccessLog) -> String {
-    match access {
-        AccessLog::Off => "off".to_owned(),
-        AccessLog::Stdout => "stdout".to_owned(),
-        AccessLog::File(path) => path.display().to_string(),
-    }
 }

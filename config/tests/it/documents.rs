@@ -49,51 +49,98 @@ fn the_reference_page_says_what_the_definitions_say() {
     assert!(written == reference(), "{} is out of date: run with UPDATE=1", file.display());
 }
 
-#[test]
-fn every_block_of_toml_in_the_documentation_is_legal_and_survives_printing() {
+/// Every page that users read, with its text.
+fn pages() -> Vec<(String, String)> {
     let root = root();
-    let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
-    let mut folders = vec![root.join("docs")];
+    let mut pages: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "STYLE.md"].map(|page| root.join(page)).to_vec();
+    let mut folders = vec![root.join("docs"), root.join("deploy")];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for path in entries.map(|entry| entry.unwrap().path()) {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() { folders.push(path) } else { pages.push(path) }
         }
     }
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
-    for page in pages {
-        let Ok(text) = fs::read_to_string(&page) else { continue };
-        for (line, block) in toml_blocks(&text) {
-            if let Err(problems) = parse(&page.display().to_string(), &block) {
-                panic!("the block at {}:{line}: begin it with `# fragment` if it is none\n{problems}", page.display());
+    pages.iter().map(|page| (page.display().to_string(), fs::read_to_string(page).unwrap())).collect()
+}
+
+#[test]
+fn every_block_of_toml_in_the_documentation_is_legal_and_survives_printing() {
+    for (page, text) in pages() {
+        for Block { line, text, .. } in blocks(&text).into_iter().filter(Block::is_whole_toml) {
+            if let Err(problems) = parse(&page, &text) {
+                panic!("the block at {page}:{line}: begin it with `# fragment` if it is none\n{problems}");
             }
-            survives_printing(&page.display().to_string(), &block);
+            survives_printing(&page, &text);
         }
     }
 }
 
-/// The blocks marked as TOML, each with the line it begins in, but for those that begin with `# fragment`.
-fn toml_blocks(page: &str) -> Vec<(usize, String)> {
-    let mut blocks: Vec<(usize, String)> = Vec::new();
-    let mut open: Option<(usize, String)> = None;
+#[test]
+fn a_fragment_of_toml_lacks_tables_and_has_no_other_problem() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for Block { line, text, .. } in blocks(&text).into_iter().filter(Block::is_fragment) {
+            let Err(problems) = parse(&page, &text) else { panic!("{page}:{line} is whole: it needs no `# fragment`") };
+            for problem in &problems {
+                let lacks = problem.message.contains("missing") || problem.message.contains("no service");
+                assert!(lacks, "the fragment at {page}:{line}\n{problems}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn every_block_says_what_it_is() {
+    const KINDS: [&str; 9] = ["toml", "sh", "console", "text", "json", "yaml", "rust", "nginx", "promql"];
+    for (page, text) in pages() {
+        for block in blocks(&text) {
+            assert!(KINDS.contains(&&*block.kind), "{page}:{}: `{}` is none of {KINDS:?}", block.line, block.kind);
+        }
+    }
+}
+
+/// What stands between two fences.
+#[derive(Debug, PartialEq, Eq)]
+struct Block {
+    kind: String,
+    /// Of its first line, from 1.
+    line: usize,
+    text: String,
+}
+
+impl Block {
+    fn is_whole_toml(&self) -> bool {
+        self.kind == "toml" && !self.text.starts_with("# fragment")
+    }
+
+    fn is_fragment(&self) -> bool {
+        self.kind == "toml" && self.text.starts_with("# fragment")
+    }
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let (mut blocks, mut open) = (Vec::new(), None::<Block>);
     for (index, line) in page.lines().enumerate() {
-        match &mut open {
-            None if line.trim_start() == "```toml" => open = Some((index + 2, String::new())),
-            None => {}
-            Some(_) if line.trim_start().starts_with("```") => blocks.extend(open.take()),
-            Some((_, block)) => {
-                block.push_str(line);
-                block.push('\n');
+        match (&mut open, line.trim_start().strip_prefix("```")) {
+            (None, Some(kind)) => open = Some(Block { kind: kind.to_owned(), line: index + 2, text: String::new() }),
+            (None, None) => {}
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(block), None) => {
+                block.text.push_str(line);
+                block.text.push('\n');
             }
         }
     }
     assert!(open.is_none(), "a block is never closed");
-    blocks.retain(|(_, block)| !block.starts_with("# fragment"));
     blocks
 }
 
 #[test]
-fn a_block_marked_as_fragment_is_passed_over_and_any_other_is_found() {
+fn a_block_marked_as_fragment_is_none_and_any_other_is_found() {
     let page = "a\n```toml\n# fragment\nx\n```\n```toml\ny = 1\n```\n```sh\nz\n```\n";
-    assert_eq!(toml_blocks(page), [(7, "y = 1\n".to_owned())]);
+    let whole: Vec<Block> = blocks(page).into_iter().filter(Block::is_whole_toml).collect();
+    assert_eq!(whole, [Block { kind: "toml".to_owned(), line: 7, text: "y = 1\n".to_owned() }]);
+    assert_eq!(blocks(page).iter().filter(|block| block.is_fragment()).count(), 1);
 }

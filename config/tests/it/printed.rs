@@ -46,7 +46,13 @@ fn process() -> BoxedStrategy<String> {
         keys(&[("listen", &["\"127.0.0.1:0\"", "\"[::1]:9091\""]), ("recent", &["0", "7"])]),
         Just("listen = \"0.0.0.0:9090\"\ntoken_file = \"/run/token\"\n".to_owned()),
     ];
-    let log = keys(&[("access", &["\"off\"", "\"stdout\"", "\"/var/log/a b.json\"", "'C:\\weir\\\"log\".json'"])]);
+    let log = keys(&[
+        ("access", &["\"off\"", "\"stdout\"", "\"/var/log/a b.json\"", "'C:\\weir\\\"log\".json'"]),
+        ("format", &["\"json\""]),
+        ("fields", &["[\"status\"]", "[\"user_agent\", \"time\"]"]),
+        ("sample", &["\"0%\"", "\"0.05%\"", "\"12.5%\"", "\"100%\""]),
+        ("mode", &["\"0600\"", "\"644\""]),
+    ]);
     let discovery = keys(&[("cache_dir", &["\"/var/lib/weir\""]), ("start_wait", &["\"0s\"", "\"5m\""])]);
     let own = keys(&[
         ("id", &["\"a 'b'\"", "'say \"x\"'"]),

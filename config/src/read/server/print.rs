@@ -1,11 +1,11 @@
-//! Writes `[server]`, `[admin]`, `[log]` and `[discovery]`.
+//! Writes `[server]`, `[admin]` and `[discovery]`.
 
 use super::{
-    ACCESS, ADMIN, ADMIN_LISTEN, BODY_MEMORY, CACHE_DIR, DISCOVERY, LOG, RECENT, SERVER, SHUTDOWN_DEADLINE,
-    SHUTDOWN_DELAY, START_WAIT, THREADS, TOKEN_FILE, TRUSTED_PROXIES,
+    ADMIN, ADMIN_LISTEN, BODY_MEMORY, CACHE_DIR, DISCOVERY, RECENT, SERVER, SHUTDOWN_DEADLINE, SHUTDOWN_DELAY,
+    START_WAIT, THREADS, TOKEN_FILE, TRUSTED_PROXIES,
 };
 use crate::raw::Page;
-use crate::{Admin, Discovery, Log, Server};
+use crate::{Admin, Discovery, Server};
 
 pub(in crate::read) fn print_server(server: &Server, page: &mut Page) {
     let Server { threads, shutdown_delay, shutdown_deadline, trusted_proxies, body_memory } = server;
@@ -23,12 +23,6 @@ pub(in crate::read) fn print_admin(admin: &Admin, page: &mut Page) {
     page.key(&ADMIN_LISTEN, listen);
     page.key(&TOKEN_FILE, token_file);
     page.key(&RECENT, recent);
-}
-
-pub(in crate::read) fn print_log(log: &Log, page: &mut Page) {
-    let Log { access } = log;
-    page.table(LOG.header);
-    page.key(&ACCESS, access);
 }
 
 pub(in crate::read) fn print_discovery(discovery: &Discovery, page: &mut Page) {
