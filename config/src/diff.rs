@@ -39,13 +39,18 @@ impl fmt::Display for Change {
 /// order of `new`, then those that are gone. Empty when both mean the same, however they are written.
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = process(old, new);
-    let sides = pair_up(&old.routes, &new.routes, |route| (route.host.clone(), route.path.clone()));
+    let sides = pair_up(&old.routes, &new.routes, |route| {
+        (route.host.clone(), route.path.clone(), route.exact, route.listeners.clone())
+    });
     for (before, after) in sides {
         let subject = before.or(after).map(route_name).unwrap_or_default();
         match (before, after) {
             (Some(before), Some(after)) if before != after => {
                 let sides = (tree(&print_route(before, old)), tree(&print_route(after, new)));
                 compare(&subject, "", &rows(sides.0, "route"), &rows(sides.1, "route"), &mut changes);
+            }
+            (None, Some(after)) if after.settings.answer.is_some() => {
+                say(&subject, "added, answers by itself".to_owned(), &mut changes);
             }
             (None, Some(after)) => say(&subject, format!("added, to service `{}`", after.service), &mut changes),
             (Some(_), None) => say(&subject, "removed".to_owned(), &mut changes),
@@ -226,7 +231,10 @@ fn say(subject: &str, text: String, changes: &mut Vec<Change>) {
 }
 
 fn route_name(route: &Route) -> String {
-    format!("route `{}{}`", route.host.as_deref().unwrap_or_default(), route.path)
+    let exact = if route.exact { "=" } else { "" };
+    let on: Vec<String> = route.listeners.iter().map(ToString::to_string).collect();
+    let on = if on.is_empty() { String::new() } else { format!("@{}", on.join(",")) };
+    format!("route `{}{exact}{}{on}`", route.host.as_deref().unwrap_or_default(), route.path)
 }
 
 fn size(service: &Service) -> String {
