@@ -33,7 +33,7 @@ async fn demo(listen: SocketAddr, admin: SocketAddr, optimizers: u8) -> Result<(
     tasks.close();
     let text = configuration(listen, admin, &endpoints);
     let config = weir_config::parse("demo.toml", &text).map_err(|problems| RunError::Demo(problems.to_string()))?;
-    let outcome = run::run(config, |listen, admin| say(&hints(listen, admin))).await;
+    let outcome = run::run(config, None, |listen, admin| say(&hints(listen, admin))).await;
     stop.cancel();
     // A second signal is "now" for the optimizers too.
     let mut signals = Signals::listen()?;

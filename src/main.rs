@@ -10,9 +10,11 @@ mod cli;
 mod demo;
 mod metrics;
 mod open_files;
+mod reload;
 mod run;
 mod series;
 mod signals;
+mod watch;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

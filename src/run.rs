@@ -13,14 +13,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use weir_config::{AccessLog, Config};
+use weir_config::{AccessLog, Config, Server};
 use weir_discovery::{Discovery, DiscoveryError, Health, Readiness, RegisterError, Registration, Report};
 use weir_proxy::{BindError, Proxy, ProxyParts};
 use weir_snapshot::Clock;
 
 use crate::admin::{self, Access, Admin, AdminParts, TokenError};
 use crate::cli::say;
-use crate::signals::Signals;
+use crate::reload::{self, Reloader};
+use crate::signals::{Hangups, Signals};
 use crate::{metrics, open_files};
 
 /// How long threads that are blocked are waited for at the end.
@@ -55,10 +56,10 @@ pub(crate) enum RunError {
     Demo(String),
 }
 
-/// Runs `config` on a runtime of its own.
-pub(crate) fn blocking(config: Config) -> Result<(), RunError> {
+/// Runs `config`, which is what `file` says, on a runtime of its own.
+pub(crate) fn blocking(config: Config, file: PathBuf) -> Result<(), RunError> {
     let runtime = runtime(config.server.threads)?;
-    let outcome = runtime.block_on(run(config, |_, _| {}));
+    let outcome = runtime.block_on(run(config, Some(file), |_, _| {}));
     // To drop it would wait for a read of a file system that hangs, for ever.
     runtime.shutdown_timeout(LAST_WAIT);
     outcome
@@ -74,10 +75,15 @@ pub(crate) fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Runs `config` until the first of `signals`; `ready` is told the first listener's address and the admin's once clients
-/// are served.
-pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), RunError> {
+/// are served. What `file` says is read again whenever it changes.
+pub(crate) async fn run(
+    config: Config,
+    file: Option<PathBuf>,
+    ready: impl FnOnce(SocketAddr, SocketAddr),
+) -> Result<(), RunError> {
     open_files::raise();
     let mut signals = Signals::listen()?;
+    let hangups = Hangups::listen()?;
     let clock = Clock::start();
     let exposition = metrics::install();
     let config = Arc::new(config);
@@ -118,6 +124,8 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
 
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
+    let recent = config.admin.recent;
+    let reloader = Reloader::new(file, config, discovery.control(), reader.clone(), proxy.clone());
     let admin = Arc::new(Admin::new(AdminParts {
         clock,
         reader: reader.clone(),
@@ -125,8 +133,9 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
         exposition,
         proxy: proxy.clone(),
         control: discovery.control(),
+        reloader: reloader.clone(),
         access,
-        recent: config.admin.recent,
+        recent,
     }));
     let reports = discovery.reports();
     let leaving = CancellationToken::new();
@@ -135,6 +144,7 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     });
     let mut background = JoinSet::new();
     background.spawn(discovery.run(ended.clone().cancelled_owned()));
+    background.spawn(reload::follow(reloader.clone(), hangups, leaving.clone().cancelled_owned()));
     background.spawn(Health::run(reader, clock, ended.clone().cancelled_owned()));
     background.spawn(admin::serve(socket, admin.clone(), ended.clone().cancelled_owned()));
     background.spawn(metrics::upkeep(admin.clone(), ended.clone().cancelled_owned()));
@@ -143,11 +153,12 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr, SocketAdd
     }
 
     watch_over(&mut background, signals.next(), || admin.tell_broken()).await;
-    tracing::info!("draining: readiness fails now, listeners close in {}", config.server.shutdown_delay);
+    let server = reloader.config().server.clone();
+    tracing::info!("draining: readiness fails now, listeners close in {}", server.shutdown_delay);
     admin.fail_readiness();
     proxy.begin_drain();
     leaving.cancel();
-    let drained = drain(&proxy, &config, registered, signals).await;
+    let drained = drain(&proxy, &server, registered, signals).await;
     if drained {
         tracing::info!("drained");
     } else {
@@ -201,8 +212,7 @@ async fn stay_registered(
 }
 
 /// Waits out the delay, then the exchanges under way; `false` when the deadline or a second signal cut them off.
-async fn drain(proxy: &Proxy, config: &Config, registered: Option<JoinHandle<()>>, mut signals: Signals) -> bool {
-    let server = &config.server;
+async fn drain(proxy: &Proxy, server: &Server, registered: Option<JoinHandle<()>>, mut signals: Signals) -> bool {
     let orderly = async {
         // The delay is for others to notice, and begins when they can.
         if let Some(registered) = registered
@@ -238,7 +248,8 @@ async fn first_of<T>(one: impl Future<Output = T>, other: impl Future<Output = T
     }
 }
 
-fn access_log(log: &AccessLog) -> Result<Option<weir_proxy::AccessLog>, RunError> {
+/// Opens what exchanges are noted in.
+pub(crate) fn access_log(log: &AccessLog) -> Result<Option<weir_proxy::AccessLog>, RunError> {
     let out: Box<dyn Write + Send> = match log {
         AccessLog::Off => return Ok(None),
         AccessLog::Stdout => Box::new(io::stdout()),

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks to leave, the second insists.
+//! SIGTERM and SIGINT: the first asks to leave, the second insists. SIGHUP asks to read the configuration again.
 
 use std::io;
 
@@ -23,5 +23,21 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// The signal that asks to read the configuration again.
+#[derive(Debug)]
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// Starts to listen; from now on it does not end the process.
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one. Several that come before it is asked for are one.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

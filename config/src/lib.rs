@@ -8,6 +8,7 @@
 
 mod config;
 pub mod defaults;
+mod diff;
 mod names;
 mod near;
 mod problem;
@@ -21,6 +22,7 @@ pub use config::{
     AccessLog, Admin, Advertise, Agent, Config, Consul, Discovery, Dns, Endpoint, Family, Log, Records, Register,
     Route, Server, Service, Source, SourceKind, Status, TokenFrom,
 };
+pub use diff::{Change, diff, pending};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 

@@ -31,6 +31,6 @@ pub use lives::Lives;
 pub use overrides::{Override, Overrides};
 pub use register::{RegisterError, registration};
 pub use report::{Readiness, Report, ServiceReport, SourceReport};
-pub use source::{Found, Listing, News, SetupError, Source, SourceError, Stale, Tier, Variables, share};
+pub use source::{Ears, Found, Listing, News, SetupError, Source, SourceError, Stale, Tier, Variables, share};
 pub use weir_balance::{Weight, WeightError};
 pub use weir_consul::Registration;

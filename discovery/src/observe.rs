@@ -1,6 +1,8 @@
 //! The metrics that discovery writes. Labels come from configuration only.
 #![expect(clippy::disallowed_macros, reason = "metrics are written here")]
 
+use std::time::SystemTime;
+
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 use weir_snapshot::{Member, Moment, Snapshot};
 
@@ -18,9 +20,13 @@ const UPDATES: &str = "weir_discovery_updates_total";
 const EMPTY: &str = "weir_discovery_empty_total";
 const STALE: &str = "weir_discovery_stale_seconds";
 const LEADER: &str = "weir_discovery_known_leader";
+const RELOADS: &str = "weir_reloads_total";
+const RELOADED: &str = "weir_last_reload_success_timestamp_seconds";
+const RELOAD_OK: &str = "weir_last_reload_successful";
+const REVISION: &str = "weir_snapshot_revision";
 
 /// Every metric of this crate: name, kind, labels, help. Also what `docs/reference/metrics.md` lists.
-pub const METRICS: [(&str, &str, &[&str], &str); 12] = [
+pub const METRICS: [(&str, &str, &[&str], &str); 16] = [
     (
         EJECTIONS,
         "counter",
@@ -53,6 +59,15 @@ pub const METRICS: [(&str, &str, &[&str], &str); 12] = [
         "Time since the server that answered heard of the leader; 0 when the leader vouches for the list.",
     ),
     (LEADER, "gauge", &["service", "source"], "Whether the server that answered knows a leader (1) or not (0)."),
+    (RELOADS, "counter", &["result"], "Reloads of the configuration; a rejected one leaves everything as it is."),
+    (RELOADED, "gauge", &[], "When the configuration was last found good, at the start or by a reload."),
+    (RELOAD_OK, "gauge", &[], "Whether the last reload, or the start, found a good configuration (1) or not (0)."),
+    (
+        REVISION,
+        "gauge",
+        &[],
+        "Number of the snapshot that requests read; grows with every change of routes or endpoints.",
+    ),
 ];
 
 /// Says what the metrics of this crate mean. Once, after the recorder was installed.
@@ -69,6 +84,8 @@ pub fn describe() {
 ///
 /// Read at that moment rather than written at each change, since probes and exchanges both change it.
 pub fn refresh(snapshot: &Snapshot) {
+    #[expect(clippy::cast_precision_loss, reason = "a count of snapshots is far below 2^52")]
+    gauge!(REVISION).set(snapshot.revision as f64);
     for pool in &snapshot.pools {
         for member in pool.members() {
             let up = if member.live.is_ejected() { 0.0 } else { 1.0 };
@@ -93,6 +110,51 @@ pub fn refresh_sources(report: &Report, now: Moment) {
             gauge!(LEADER, labels()).set(bit(stale.is_none_or(|stale| stale.known_leader)));
         }
     }
+}
+
+/// What a reload came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// A configuration took the place of another.
+    Applied,
+    /// It says what holds already.
+    Unchanged,
+    /// It cannot be used.
+    Rejected,
+}
+
+impl Reloaded {
+    /// The `result` label in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Writes that weir has started with a good configuration.
+pub fn started(at: SystemTime) {
+    for result in [Reloaded::Applied, Reloaded::Unchanged, Reloaded::Rejected] {
+        // There from the start, so that the first one is an increase.
+        counter!(RELOADS, "result" => result.label()).increment(0);
+    }
+    good(at);
+}
+
+/// Writes what a reload came to.
+pub fn reloaded(result: Reloaded, at: SystemTime) {
+    counter!(RELOADS, "result" => result.label()).increment(1);
+    match result {
+        Reloaded::Applied | Reloaded::Unchanged => good(at),
+        Reloaded::Rejected => gauge!(RELOAD_OK).set(0.0),
+    }
+}
+
+fn good(at: SystemTime) {
+    gauge!(RELOAD_OK).set(1.0);
+    gauge!(RELOADED).set(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
 }
 
 pub(crate) fn news(service: &str, source: &str, news: &News) {

@@ -5,6 +5,7 @@
 //! affair. It paces itself: `next` is called again as soon as it has returned, so it waits before it asks once more.
 
 mod consul;
+mod ears;
 mod file;
 mod open;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use weir_balance::Weight;
 pub use weir_snapshot::Tier;
 
+pub use ears::Ears;
 pub use open::SetupError;
 pub(crate) use open::{Kind, Opener};
 

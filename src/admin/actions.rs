@@ -280,7 +280,7 @@ pub(crate) async fn clear(State(admin): State<Arc<Admin>>, request: Request) -> 
 }
 
 /// The body of a call.
-async fn body(body: Body) -> Result<axum::body::Bytes, Mistake> {
+pub(crate) async fn body(body: Body) -> Result<axum::body::Bytes, Mistake> {
     to_bytes(body, LARGEST).await.map_err(|_| {
         let error = "the body of the call is broken, or larger than 16 KiB";
         Mistake::new(StatusCode::PAYLOAD_TOO_LARGE, error, "send what docs/reference/admin.md says")
@@ -288,7 +288,7 @@ async fn body(body: Body) -> Result<axum::body::Bytes, Mistake> {
 }
 
 /// A body that says nothing: none, or `{}`.
-fn nothing(body: &[u8]) -> Result<(), Mistake> {
+pub(crate) fn nothing(body: &[u8]) -> Result<(), Mistake> {
     match body.trim_ascii() {
         b"" | b"{}" => Ok(()),
         _ => Err(Mistake::bad("this call takes no body", "send none, or `{}`")),

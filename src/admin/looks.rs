@@ -14,6 +14,7 @@ use super::answer::{Mistake, json};
 use super::explain::explained;
 use super::query::Query;
 use super::recent::{Exchange, Recent};
+use super::reloads::Configuration;
 use super::status::{self, Parts};
 use super::times::Times;
 use crate::metrics::present;
@@ -56,6 +57,7 @@ pub(crate) async fn status(State(admin): State<Arc<Admin>>, request: Request) ->
             report: &report,
             listeners: admin.proxy.listeners(),
             work: admin.proxy.work_reports(),
+            configuration: Configuration::of(&admin.reloader),
         };
         Ok(json(StatusCode::OK, &status::status(&parts, query.get("service"))))
     })

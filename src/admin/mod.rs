@@ -13,6 +13,7 @@ mod looks;
 mod observe;
 mod query;
 mod recent;
+mod reloads;
 mod status;
 mod times;
 
@@ -33,6 +34,7 @@ use weir_snapshot::{Clock, Reader};
 pub(crate) use access::{Access, TokenError};
 
 use crate::metrics::present;
+use crate::reload::Reloader;
 use crate::series::Exposition;
 use status::Ready;
 
@@ -44,6 +46,7 @@ pub(crate) struct AdminParts {
     pub(crate) exposition: Exposition,
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) control: Control,
+    pub(crate) reloader: Reloader,
     pub(crate) access: Access,
     /// How many of the newest exchanges are kept.
     pub(crate) recent: usize,
@@ -57,6 +60,7 @@ pub(crate) struct Admin {
     exposition: Exposition,
     proxy: Arc<Proxy>,
     control: Control,
+    reloader: Reloader,
     access: Access,
     recent: usize,
     draining: AtomicBool,
@@ -67,7 +71,7 @@ impl Admin {
     /// An admin of a weir that is not draining.
     pub(crate) fn new(parts: AdminParts) -> Self {
         observe::describe(access::Denied::ALL.into_iter().map(access::Denied::label));
-        let AdminParts { clock, reader, report, exposition, proxy, control, access, recent } = parts;
+        let AdminParts { clock, reader, report, exposition, proxy, control, reloader, access, recent } = parts;
         Self {
             clock,
             reader,
@@ -75,6 +79,7 @@ impl Admin {
             exposition,
             proxy,
             control,
+            reloader,
             access,
             recent,
             draining: AtomicBool::new(false),
@@ -125,6 +130,7 @@ pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Futu
         .route("/api/recent", get(looks::recent))
         .route("/api/explain", get(looks::explain))
         .route("/api/overrides", get(actions::overrides).delete(actions::clear))
+        .route("/api/reload", post(reloads::reload))
         .route("/api/services/{service}/endpoints/{address}/{action}", post(actions::endpoint))
         .fallback(guard::nothing)
         .method_not_allowed_fallback(guard::another_method)

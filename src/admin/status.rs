@@ -14,6 +14,7 @@ use weir_proxy::{Coefficients, ListenerReport, WorkReport};
 use weir_snapshot::{Condition, Pool, QueueReport, Route, Snapshot, WhenAllEjected};
 
 use super::endpoint::Endpoint;
+use super::reloads::Configuration;
 use super::times::{Times, seconds};
 
 /// What an endpoint is from that no source lists.
@@ -30,7 +31,8 @@ pub(crate) struct Status<'a> {
     revision: u64,
     now_unix_seconds: f64,
     uptime_seconds: f64,
-    readiness: Ready,
+    readiness: &'a Ready,
+    configuration: &'a Configuration,
     listeners: Vec<Listener>,
     routes: Vec<RouteStatus<'a>>,
     services: Vec<Service<'a>>,
@@ -156,6 +158,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) report: &'a Report,
     pub(crate) listeners: Vec<ListenerReport>,
     pub(crate) work: Vec<WorkReport>,
+    pub(crate) configuration: Configuration,
 }
 
 /// Everything, or of the services this one alone.
@@ -168,7 +171,8 @@ pub(crate) fn status<'a>(parts: &'a Parts<'a>, only: Option<&str>) -> Status<'a>
         revision: parts.snapshot.revision,
         now_unix_seconds: times.unix_now(),
         uptime_seconds: seconds(Duration::from_nanos(times.now.as_nanos())),
-        readiness: Ready { state: parts.readiness.state, text: parts.readiness.text.clone() },
+        readiness: &parts.readiness,
+        configuration: &parts.configuration,
         listeners: parts.listeners.iter().map(listener).collect(),
         routes: parts.snapshot.routes.routes().iter().filter(leads).map(route).collect(),
         services: parts.snapshot.pools.iter().filter(chosen).map(|pool| service(parts, pool)).collect(),

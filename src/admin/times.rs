@@ -32,6 +32,11 @@ impl Times {
     }
 }
 
+/// A moment, said as the time since 1970, in seconds.
+pub(crate) fn unix(since: Duration) -> f64 {
+    thousandths(since.as_secs_f64())
+}
+
 /// A span in seconds, to the microsecond.
 pub(crate) fn seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e6

@@ -13,6 +13,7 @@ mod out;
 mod recent;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod screen;
 mod shape;
 mod status;
@@ -75,6 +76,11 @@ enum Command {
     },
     /// Show how a running weir and all its endpoints are
     Status(StatusArgs),
+    /// Have a running weir read its configuration again
+    ///
+    /// Waits for what comes of it: exit 0 when it holds, or is as it was; 1 when it is rejected, with all that is wrong on
+    /// standard error, and then nothing has changed. What waits for a restart is said.
+    Reload(ReloadArgs),
     /// Give an endpoint no new requests; those that it has end in peace
     Drain(EndpointArgs),
     /// Give an endpoint requests again
@@ -161,6 +167,12 @@ struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReloadArgs {
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
 struct EndpointArgs {
     /// The service that it is of
     service: String,
@@ -227,13 +239,14 @@ impl Cli {
         let exit = match self.command {
             Command::Check(check) => check::check(&check),
             Command::Run { file } => match check::load(&file) {
-                Ok(config) => outcome(run::blocking(config)),
+                Ok(config) => outcome(run::blocking(config, file)),
                 Err(refused) => complain(&refused.to_string()),
             },
             Command::Demo { listen, admin, optimizers } => outcome(demo::blocking(listen, admin, optimizers)),
             Command::Status(args) => {
                 remote(&args.remote, async |client, screen| status::status(&args, client, screen).await)
             }
+            Command::Reload(args) => remote(&args.remote, async |client, _| reload::reload(&args, client).await),
             Command::Drain(args) => change("drain", None, &args),
             Command::Undrain(args) => change("undrain", None, &args),
             Command::Weight { endpoint, weight } => {

@@ -463,6 +463,36 @@ fn the_newest_exchanges_are_kept_as_many_as_configured_and_without_their_queries
 }
 
 #[test]
+fn a_reload_is_waited_for_and_told_with_all_that_is_different_or_wrong() {
+    let (one, other) = (named(), named());
+    let setup = Setup::before(&[&one]).policy("weighted");
+    let weir = setup.start();
+    let told = change(&weir, "POST /api/reload", "", 200);
+    assert_eq!((&told["result"], &told["changes"]), (&"unchanged".into(), &json!([])));
+    change(&weir, &action(one.address(), "weight"), "{ \"weight\": 4 }", 200);
+
+    weir.rewrite(&Setup::before(&[&one, &other]).policy("weighted").toml().replace("[log]", "recent = 7\n[log]"));
+    let told = change(&weir, "POST /api/reload", "", 200);
+    // weir may have seen the change by itself a moment before.
+    assert!(told["result"] == "applied" || told["result"] == "unchanged", "{told}");
+    assert!(told["pending"].to_string().contains("recent"), "{told}");
+    assert_eq!(served(&weir, &[&one, &other], 10), [8, 2], "the override has outlasted it");
+    let status = look(&weir, "/api/status", 200);
+    let reloads = status["configuration"]["reloads"].as_array().unwrap();
+    let applied = reloads.iter().find(|reload| reload["result"] == "applied").unwrap();
+    assert!(applied["changes"].to_string().contains(&other.address().to_string()), "{status}");
+    assert_eq!(status["configuration"]["pending"], told["pending"]);
+
+    weir.rewrite(&setup.toml().replace("weighted", "wieghted"));
+    let told = change(&weir, "POST /api/reload", "", 422);
+    assert_eq!(told["result"], "rejected");
+    let problems = told["problems"].as_str().unwrap();
+    assert!(problems.contains("did you mean `weighted`") && problems.contains("weir.toml:"), "{problems}");
+    assert_eq!(served(&weir, &[&one, &other], 5), [4, 1], "nothing has changed");
+    assert_eq!(look(&weir, "/api/status", 200)["configuration"]["reloads"][0]["result"], "rejected");
+}
+
+#[test]
 fn calls_that_make_no_sense_are_answered_with_what_to_do_instead() {
     let one = named();
     let weir = Setup::before(&[&one]).start();
@@ -512,6 +542,7 @@ fn calls_that_make_no_sense_are_answered_with_what_to_do_instead() {
         ("DELETE /api/overrides?service=s".to_owned(), "", 404),
         ("POST /api/status".to_owned(), "", 405),
         ("PUT /api/overrides".to_owned(), "", 405),
+        ("POST /api/reload".to_owned(), "{ \"force\": true }", 400),
     ] {
         let told = change(&weir, &line, body, status);
         assert!(told["error"].is_string() && !told["help"].as_str().unwrap().is_empty(), "{line}: {told}");

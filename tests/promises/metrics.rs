@@ -156,7 +156,8 @@ fn page() -> String {
          | `per` | `exchange`, `megapixel`, `mebibyte` |\n\
          | `kind` | `new`, `reused`, `stale` |\n\
          | `mode` | `held`, `streamed` |\n\
-         | `result` | `ok`, `connect`, `timeout`, `broken`, `status`, `body`, `unasked` (weir could not even ask) |\n"
+         | `result` of a reload | `applied`, `unchanged`, `rejected` |\n\
+         | `result` of a probe | `ok`, `connect`, `timeout`, `broken`, `status`, `body`, `unasked` (weir could not even ask) |\n"
     )
     .unwrap();
     page

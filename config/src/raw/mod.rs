@@ -7,6 +7,7 @@ mod key;
 mod kind;
 mod page;
 mod syntax;
+mod tree;
 
 use std::ops::Range;
 
@@ -20,6 +21,7 @@ pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll,
 pub(crate) use kind::{Duration, Factor, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
 pub(crate) use page::{Page, pair};
 pub(crate) use syntax::{Document, Healed, line_of};
+pub(crate) use tree::{Branch, Tree, tree};
 
 /// A TOML value and its place.
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;

@@ -14,7 +14,7 @@ mod source;
 
 use weir_snapshot::Millis;
 
-pub(crate) use print::print;
+pub(crate) use print::{print, print_listener, print_process, print_route, print_service};
 
 use crate::raw::{Document, Healed, Section, Spec, Tables};
 use crate::sink::{Fault, Reported, Sink};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "functions that tests share may fail the test")]
 
 mod cases;
+mod diff;
 mod documents;
 mod mutations;
 mod printed;

@@ -1,25 +1,17 @@
 //! A list of endpoints in a file, watched.
 //!
 //! In: a path. Out: [`News`]. Cost: one read for each change in its folder, and one every [`LOOK`].
-//! Folders are watched, not the file: an editor and a deployment rename a new file over the old one, Kubernetes swaps a
-//! symlink (`file -> ..data/file`, `..data -> ..2026_11_23`), a release swaps `current -> releases/7`, all of which leave a
-//! watch on the file itself with the old one. The folder of every symlink on the way is watched, that of the file, and the
-//! one above it, where a folder that was removed comes back. Should the system tell nothing (network file systems do
-//! not), the file is looked at every [`LOOK`] all the same.
+//! What is heard of it is [`Ears`]' affair. Should the system tell nothing (network file systems do not), the file is
+//! looked at every [`LOOK`] all the same.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsString;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use weir_config::parse_endpoints;
 
-use super::{Found, Listing, News, Source, SourceError};
+use super::{Ears, Found, Listing, News, Source, SourceError};
 use crate::assemble::found;
 
 /// How often a file is read though nothing was heard.
@@ -28,8 +20,6 @@ const LOOK: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(20);
 /// Most bytes of a file: room for more endpoints than a service can have.
 const MOST: u64 = 16 << 20;
-/// Most symlinks on the way to a file, as Linux has it.
-const MOST_LINKS: usize = 40;
 
 /// A file of endpoints.
 pub(crate) struct FileSource {
@@ -42,22 +32,6 @@ pub(crate) struct FileSource {
     told: Option<News>,
     #[cfg(test)]
     reads: usize,
-}
-
-/// What listens for changes.
-#[derive(Default)]
-struct Ears {
-    trail: Trail,
-    watcher: Option<RecommendedWatcher>,
-}
-
-/// The way to a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Trail {
-    /// The folders in which a change may lead elsewhere, each with its device and inode: one made anew is another one.
-    folders: BTreeSet<(PathBuf, u64, u64)>,
-    /// The names on the way. What else happens in those folders is nobody's concern here.
-    names: BTreeSet<OsString>,
 }
 
 impl FileSource {
@@ -81,7 +55,10 @@ impl FileSource {
         let (path, changed, mut ears) = (self.path.clone(), self.changed.clone(), std::mem::take(&mut self.ears));
         let looked = tokio::task::spawn_blocking(move || {
             // Before the read, so that a change in between is heard.
-            ears.listen(&path, &changed);
+            if let Err(error) = ears.listen(&path, &changed) {
+                // Not fatal, see LOOK.
+                tracing::debug!(path = %path.display(), %error, "cannot watch the folder");
+            }
             (ears, read(&path))
         })
         .await;
@@ -132,101 +109,6 @@ impl Source for FileSource {
     fn describe(&self) -> String {
         format!("file {}", self.path.display())
     }
-}
-
-impl Ears {
-    /// Watches the folders that lead to the file now; those of before are watched no more.
-    fn listen(&mut self, path: &Path, changed: &mpsc::Sender<()>) {
-        let mut trail = Trail::of(path);
-        // Should the way change between the walk and the watch, the next walk sees it; a few are enough, see LOOK.
-        for _ in 0..4 {
-            if self.watcher.is_some() && trail == self.trail {
-                return;
-            }
-            match watcher(&trail, changed.clone()) {
-                Ok(watcher) => (self.watcher, self.trail) = (Some(watcher), trail),
-                Err(error) => {
-                    // Not fatal, see LOOK.
-                    tracing::debug!(path = %path.display(), %error, "cannot watch the folder");
-                    self.watcher = None;
-                }
-            }
-            trail = Trail::of(path);
-        }
-    }
-}
-
-fn watcher(trail: &Trail, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let names = trail.names.clone();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if event.is_ok_and(|event| !matters(&event, &names)) {
-            return;
-        }
-        // Full: it will be looked at anyway.
-        changed.try_send(()).ok();
-    })?;
-    for (folder, _, _) in &trail.folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    Ok(watcher)
-}
-
-/// Whether the file may be another one now. To open and to read it is none of that: it is what we do ourselves, and each
-/// look would call for the next.
-fn matters(event: &Event, names: &BTreeSet<OsString>) -> bool {
-    let changes = match event.kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
-    };
-    let named = |path: &PathBuf| path.file_name().is_none_or(|name| names.contains(name));
-    changes && (event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(named))
-}
-
-impl Trail {
-    /// Follows the path link by link, as far as there is something.
-    fn of(path: &Path) -> Self {
-        let mut trail = Self::default();
-        let mut ahead: VecDeque<PathBuf> = parts(path);
-        let mut at = PathBuf::from(".");
-        let mut links = 0;
-        while let Some(part) = ahead.pop_front() {
-            if let Some(name) = part.file_name() {
-                trail.names.insert(name.to_owned());
-            }
-            let next = at.join(&part);
-            match std::fs::read_link(&next) {
-                Ok(target) if links < MOST_LINKS => {
-                    links += 1;
-                    trail.watch(&at);
-                    for part in parts(&target).into_iter().rev() {
-                        ahead.push_front(part);
-                    }
-                }
-                _ if ahead.is_empty() => {
-                    trail.watch(&at);
-                    trail.watch(&at.join(".."));
-                }
-                _ if next.is_dir() => at = next,
-                // Missing: that it comes is what to wait for.
-                _ => {
-                    trail.watch(&at);
-                    break;
-                }
-            }
-        }
-        trail
-    }
-
-    fn watch(&mut self, folder: &Path) {
-        if let Ok(seen) = std::fs::metadata(folder) {
-            self.folders.insert((folder.to_owned(), seen.dev(), seen.ino()));
-        }
-    }
-}
-
-/// Each step of a path by itself: a join with the first of an absolute one begins at the root.
-fn parts(path: &Path) -> VecDeque<PathBuf> {
-    path.components().filter(|part| *part != Component::CurDir).map(|part| PathBuf::from(part.as_os_str())).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<Found>, SourceError> {

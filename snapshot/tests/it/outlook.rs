@@ -57,9 +57,8 @@ fn trials_backups_and_last_resorts_are_foretold_as_they_are_given() {
     eject(&backup, 0, at_secs(0));
     eject(&backup, 1, at_secs(0));
     let unproven = joined(1);
-    let last = Arc::new(
-        Pool::new(PoolParts { when_all_ejected: WhenAllEjected::TryAll, ..parts(2, probed()) }).unwrap(),
-    );
+    let last =
+        Arc::new(Pool::new(PoolParts { when_all_ejected: WhenAllEjected::TryAll, ..parts(2, probed()) }).unwrap());
     eject(&last, 0, at_secs(0));
     eject(&last, 1, at_secs(0));
     for (pool, now) in [(&trial, 30), (&trial, 1), (&backup, 1), (&unproven, 0), (&last, 1)] {
