@@ -115,18 +115,13 @@ impl Failure {
 
 /// With what to do about it; what others wrote is made harmless for a terminal.
 pub(super) fn explained(failure: &Failure) -> String {
-    let mut text = format!("error: {}", visible(&failure.to_string()));
-    if !failure.help().is_empty() {
-        text = format!("{text}\n  = help: {}", visible(failure.help()));
-    }
-    text
+    format!("error: {}\n  = help: {}", visible(&failure.to_string()), visible(failure.help()))
 }
 
 /// What a mistake is answered with.
 #[derive(Deserialize)]
 struct Told {
     error: String,
-    #[serde(default)]
     help: String,
 }
 
@@ -157,10 +152,11 @@ impl Client {
             return Ok(Answer(body));
         }
         let answer = Answer(body);
-        let told = answer.read::<Told>(&self.admin);
-        let Told { error, help } =
-            told.unwrap_or_else(|_| Told { error: format!("it was refused with {status}"), help: String::new() });
-        Err(Failure::Refused { status, error, help, answer })
+        match answer.read::<Told>(&self.admin) {
+            Ok(Told { error, help }) => Err(Failure::Refused { status, error, help, answer }),
+            // The routes of a proxy may lead to others that answer JSON.
+            Err(_) => Err(self.no_weir(&format!("it answers {status}"))),
+        }
     }
 
     async fn exchange(&self, call: Call) -> Result<(StatusCode, bool, Bytes), Broken> {

@@ -13,6 +13,7 @@ mod out;
 mod recent;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod screen;
 mod shape;
 mod status;
@@ -82,6 +83,11 @@ enum Command {
     },
     /// Show how a running weir and all its endpoints are
     Status(StatusArgs),
+    /// Have a running weir read its configuration again
+    ///
+    /// Waits for what comes of it: exit 0 when it holds, or is as it was; 1 when it is rejected, with all that is wrong on
+    /// standard error, and then nothing has changed. What waits for a restart is said.
+    Reload(ReloadArgs),
     /// Give an endpoint no new requests; those that it has end in peace
     Drain(EndpointArgs),
     /// Give an endpoint requests again
@@ -163,6 +169,12 @@ struct StatusArgs {
     /// Show it again every second, until Ctrl-C
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct ReloadArgs {
     #[command(flatten)]
     remote: Remote,
 }
@@ -251,6 +263,7 @@ impl Cli {
             Command::Status(args) => {
                 remote(&args.remote, async |client, screen| status::status(&args, client, screen).await)
             }
+            Command::Reload(args) => remote(&args.remote, async |client, _| reload::reload(&args, client).await),
             Command::Drain(args) => change("drain", None, &args),
             Command::Undrain(args) => change("undrain", None, &args),
             Command::Weight { endpoint, weight } => {

@@ -13,8 +13,25 @@ pub(super) struct Status {
     pub(super) uptime_seconds: f64,
     pub(super) readiness: Readiness,
     #[serde(default)]
+    pub(super) configuration: Configuration,
+    #[serde(default)]
     pub(super) listeners: Vec<Listener>,
     pub(super) services: Vec<Service>,
+}
+
+/// How the configuration stands.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Configuration {
+    #[serde(default)]
+    pub(super) pending: Vec<String>,
+    #[serde(default)]
+    pub(super) reloads: Vec<Was>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Was {
+    pub(super) at_unix_seconds: f64,
+    pub(super) result: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,6 +130,25 @@ pub(super) struct Changed {
     pub(super) weight: u64,
     pub(super) state: String,
     pub(super) note: Option<String>,
+}
+
+/// `POST /api/reload`, carried out.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reloaded {
+    pub(super) result: String,
+    pub(super) revision: u64,
+    #[serde(default)]
+    pub(super) changes: Vec<String>,
+    #[serde(default)]
+    pub(super) pending: Vec<String>,
+    #[serde(default)]
+    pub(super) unanswered: Vec<String>,
+}
+
+/// And not.
+#[derive(Debug, Deserialize)]
+pub(super) struct Rejected {
+    pub(super) problems: String,
 }
 
 /// `GET /api/overrides`.

@@ -66,7 +66,8 @@ const COLUMNS: [Column; 10] = [
 
 /// The whole page.
 fn page(status: &Status, admin: &str, look: Look) -> String {
-    let Status { version, revision, now_unix_seconds: now, uptime_seconds, readiness, listeners, services } = status;
+    let Status { version, revision, now_unix_seconds: now, uptime_seconds, readiness, .. } = status;
+    let Status { configuration, listeners, services, .. } = status;
     let (word, paint) = match readiness.state.as_str() {
         "ready" => ("ready", Paint::Good),
         "degraded" => ("degraded", Paint::Doubtful),
@@ -77,6 +78,13 @@ fn page(status: &Status, admin: &str, look: Look) -> String {
     let mut page = cut(&plain, look).replacen(word, &paint.over(word, look.colours), 1) + "\n";
     for line in readiness.text.lines() {
         page += &(cut(&format!("  {line}"), look) + "\n");
+    }
+    if let Some(last) = configuration.reloads.first().filter(|last| last.result == "rejected") {
+        let ago = span(now - last.at_unix_seconds);
+        page += &(cut(&format!("  the configuration was rejected {ago} ago: `weir reload` says why"), look) + "\n");
+    }
+    for line in &configuration.pending {
+        page += &(cut(&format!("  waits for a restart: {line}"), look) + "\n");
     }
     for listener in listeners {
         let (open, most) = (listener.open_connections, listener.max_connections);

@@ -7,6 +7,7 @@
 mod admin;
 mod bodies;
 mod check;
+mod cli;
 mod clients;
 mod demo;
 mod deploy;
