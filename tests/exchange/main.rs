@@ -9,6 +9,7 @@ mod answers;
 mod crowd;
 mod deadlines;
 mod early;
+mod edits;
 mod expect;
 mod faults;
 mod fields;

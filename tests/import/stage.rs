@@ -78,8 +78,23 @@ impl Stage {
             }
             let lines: Vec<String> =
                 text.lines().filter(|line| !line.contains("listen [::]")).map(str::to_owned).collect();
+            // nginx would listen on port 80, for which this may not be the place.
+            let lines: Vec<String> =
+                if lines.iter().any(|line| line.contains("listen ")) || self.conf.ends_with("debian/nginx.conf") {
+                    lines
+                } else {
+                    lines
+                        .iter()
+                        .map(|line| if line == "server {" { "server {\n listen 80;".to_owned() } else { line.clone() })
+                        .collect()
+                };
+            let lines: Vec<&str> = lines.iter().flat_map(|line| line.lines()).collect();
             let text: String = lines.iter().map(|line| listening(line, &mut ports) + "\n").collect();
-            let text = text.replace("/etc/nginx", here).replace("/var/log/nginx", here).replace("/tmp/cache", here);
+            let text = text
+                .replace("/etc/nginx", here)
+                .replace("/var/log/nginx", here)
+                .replace("/tmp/cache", here)
+                .replace("/var/www/html", &format!("{here}/nothing"));
             let root = if self.conf.ends_with("debian/nginx.conf") {
                 self.conf.parent().unwrap()
             } else {
@@ -256,7 +271,7 @@ fn whole(text: &str, here: &str, ports: &BTreeMap<u16, u16>) -> String {
         .filter(|line| !["user ", "pid ", "error_log "].iter().any(|own| line.starts_with(own)))
         .map(|line| format!("{line}\n"))
         .collect();
-    if !text.contains("server {") {
+    if !text.contains("server {") && !text.contains("http {") {
         let port = ports.values().next().copied().unwrap_or_default();
         text = format!("server {{ listen 127.0.0.1:{port};\n{text}\n}}\n");
     }

@@ -224,11 +224,11 @@ pub(super) fn read(route: &Section<'_>, sink: &mut Sink) -> Result<Option<Arc<Ed
     let request = route.table(&HEADERS_TABLE, sink).and_then(|section| read_fields(&section, sink));
     let answer_table = route.table(&ANSWER_HEADERS_TABLE, sink);
     let answer = answer_table.as_ref().map_err(|reported| *reported).and_then(|section| read_fields(section, sink));
-    let (path, mut request, answer) = (path?, request?, answer?);
-    if answer.set.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if answer.iter().flat_map(|answer| &answer.set).any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         let fault = Fault::new("an answer has no `Host`", "belongs to requests");
         return Err(sink.wrong(route.span(ANSWER_HEADERS_TABLE.name), fault));
     }
+    let (path, mut request, answer) = (path?, request?, answer?);
     let at = request.set.iter().position(|(name, _)| name.eq_ignore_ascii_case("host"));
     let host = at.map(|at| request.set.remove(at).1);
     let edits = Edits { path, host, request, answer };

@@ -81,7 +81,7 @@ static PATH: Key<Text<Box<str>>, Optional> = Key {
 };
 static MATCH: Key<Word<bool>, Otherwise<bool>> = Key {
     name: "match",
-    kind: Word { words: &[("prefix", false), ("exact", true)], later: &["regex"] },
+    kind: Word { words: &[("prefix", false), ("exact", true)], later: &[] },
     absent: Otherwise(defaults::EXACT),
     meaning: "Whether `path` is what the path of a request begins with, or all of it.",
 };
