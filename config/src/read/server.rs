@@ -10,7 +10,7 @@ use weir_snapshot::{Bytes, Millis, TrustedProxies};
 
 use super::ONE_DAY;
 use crate::raw::{Duration, Key, List, Optional, Otherwise, OtherwiseAll, Section, Size, Spec, Text, Whole};
-use crate::sink::{Reported, Sink};
+use crate::sink::{Fault, Reported, Sink};
 use crate::{Admin, Discovery, Server, defaults, names};
 
 pub(super) use print::{print_admin, print_discovery, print_server};
