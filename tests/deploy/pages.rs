@@ -94,3 +94,36 @@ fn the_page_about_the_access_log_lists_every_field() {
         assert!(page.contains(&row), "docs/reference/access-log.md lacks this line:\n{row}");
     }
 }
+
+/// The blocks of one kind on a page.
+fn blocks(page: &str, kind: &str) -> Vec<String> {
+    let text = text(page);
+    let begin = format!("```{kind}\n");
+    let blocks = text.split(&begin).skip(1).filter_map(|rest| rest.split_once("\n```"));
+    blocks.map(|(block, _)| block.to_owned()).collect()
+}
+
+#[test]
+fn what_the_first_page_shows_of_weir_check_is_what_it_prints() {
+    let page = "docs/guide/first-proxy.md";
+    let folder = tempfile::tempdir().unwrap();
+    let check = |toml: &str| {
+        std::fs::write(folder.path().join("weir.toml"), toml).unwrap();
+        let out = Command::new(WEIR).args(["check", "weir.toml"]).current_dir(folder.path()).output().unwrap();
+        [out.stdout, out.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat().trim_end().to_owned()
+    };
+    let shown = blocks(page, "text");
+    let right = &blocks(page, "toml")[0];
+    assert_eq!(check(right), shown[0]);
+    let mut wrong = right.clone();
+    for (word, mistake) in [
+        ("policy = \"least", "polcy = \"least"),
+        ("retry = { non_idempotent = true }", "timeout = { read = 15 }"),
+        ("[\"127.0.0.1:3001\", \"127.0.0.1:3002\"]", "[\"127.0.0.1\"]"),
+    ] {
+        assert!(wrong.contains(word), "{word}");
+        assert!(text(page).contains(mistake), "the page says what is wrong: {mistake}");
+        wrong = wrong.replace(word, mistake);
+    }
+    assert_eq!(check(&wrong), *shown.last().unwrap());
+}
