@@ -90,7 +90,9 @@ fn a_fleet_that_starts_together_shares_as_if_nobody_had_just_come() {
     let file = folder.path().join("list.toml");
     list(&file, &endpoints.each_ref());
     let weir = start(&file, "round-robin", "slow_start = \"1h\"");
-    endpoints.iter().for_each(|endpoint| wait_until_it_serves(&weir, endpoint));
+    for endpoint in &endpoints {
+        wait_until_it_serves(&weir, endpoint);
+    }
     share(&weir, &endpoints[0], 90);
     assert!(
         endpoints.iter().all(|endpoint| (25..=35).contains(&asked(endpoint))),
