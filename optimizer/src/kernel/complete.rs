@@ -4,7 +4,8 @@
 //! its entropy-coded data, about a third of the time of decoding it. The walk is worth that twice: decoders feed zeros
 //! to a picture without data and call it decoded, and they do full-size work for a file of a few bytes.
 //! Arithmetic coding leaves zeros at the end of a scan out, so that a scan may have nearly no data and be whole: there
-//! only the scans are counted, and the decoder says what it misses.
+//! only the scans are counted, and the decoder says what it misses. So a file that was cut within its last scan and closed
+//! by an end marker again is a whole one, grey below: nobody can tell it from a picture that is (T.81, section D.1.8).
 
 use super::header::PngChunks;
 use super::jpeg::{self, Frame, Segments, corrupt, truncated};

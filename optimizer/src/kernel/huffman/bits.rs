@@ -143,12 +143,6 @@ impl<'a> Bits<'a> {
         (self.hold >> (64 - WINDOW)) as usize & (WINDOWS - 1)
     }
 
-    /// How many bits are loaded.
-    #[inline]
-    pub(in crate::kernel) fn held(&self) -> u32 {
-        self.held
-    }
-
     /// Passes over `count` bits that are loaded, at most 63.
     #[inline]
     pub(in crate::kernel) fn drop_bits(&mut self, count: u32) -> Result<(), Fault> {

@@ -16,6 +16,8 @@ pub(super) const ZEROS: u8 = 0xf0;
 const STEP_BITS: u16 = 31;
 const STEP_ENDS: u16 = 32;
 const STEP_ON: u32 = 6;
+/// For a window that holds no whole code: further than any block goes.
+const NO_STEP: u16 = 64 << STEP_ON;
 
 pub(super) const TOO_FAR: Fault = Fault::Broken("a run of coefficients goes past the end of its block");
 
@@ -100,7 +102,7 @@ impl Dc {
 pub(super) struct Ac {
     table: Table,
     pub(super) codes: Codes,
-    /// By window: as many symbols as start and have their codes in it, 0 for none.
+    /// By window: as many symbols as start and have their codes in it, [`NO_STEP`] for none.
     steps: Box<[u16; WINDOWS]>,
 }
 
@@ -167,8 +169,12 @@ fn steps(table: &Table) -> Box<[u16; WINDOWS]> {
             };
         }
     }
-    let mut steps = Box::new([0; WINDOWS]);
-    steps.copy_from_slice(&all[WINDOWS..]);
+    let mut steps = Box::new([NO_STEP; WINDOWS]);
+    for (step, found) in steps.iter_mut().zip(&all[WINDOWS..]) {
+        if *found != 0 {
+            *step = *found;
+        }
+    }
     steps
 }
 
@@ -196,12 +202,11 @@ pub(super) fn skip(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac) -> Result<i32, Fault> 
     let difference = dc.read(bits)?;
     let mut at = 1;
     loop {
-        // Two steps a load. The second may have too few bits for what it stands for, but has enough for its code.
+        // Two steps a load: each takes at most 27 bits.
         for _ in 0..2 {
-            let step = ac.steps.get(bits.window()).copied().unwrap_or(0);
-            let used = u32::from(step & STEP_BITS);
+            let step = ac.steps.get(bits.window()).copied().unwrap_or(NO_STEP);
             let next = at + u32::from(step >> STEP_ON);
-            if step == 0 || next > 63 || used > bits.held() {
+            if next > 63 {
                 // A long code, or the last coefficient, after which the next block begins without an end code.
                 (*bits, at) = skip_one(*bits, ac, at)?;
                 if at > 63 {
@@ -209,7 +214,7 @@ pub(super) fn skip(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac) -> Result<i32, Fault> 
                 }
                 break;
             }
-            bits.drop_bits(used)?;
+            bits.drop_bits(u32::from(step & STEP_BITS))?;
             if step & STEP_ENDS != 0 {
                 return Ok(difference);
             }

@@ -18,10 +18,7 @@ pub(super) struct Reader<'a> {
     news: News,
     /// Bits that are still to come of each coefficient.
     low: u8,
-    /// Units between two restart markers, 0 for none; how many of them are left, and how many markers came.
-    interval: u32,
-    left: u32,
-    restarts: u32,
+    marks: Restarts,
 }
 
 /// What a scan tells.
@@ -35,9 +32,9 @@ enum News {
 /// What the coefficients of a band are read by.
 enum By {
     /// Their first bits.
-    First(Values),
+    First(Box<Values>),
     /// One more of each.
-    Refine(Table),
+    Refine(Box<Table>),
 }
 
 /// A component of a scan of DC coefficients.
@@ -73,7 +70,7 @@ pub(super) fn open<'a>(
     let news = if scan.band.0 > 0 {
         let (part, _, number) = scan.parts[0];
         let table = table(&tables.ac, number)?;
-        let by = if scan.refines { By::Refine(table) } else { By::First(Values::new(table)) };
+        let by = if scan.refines { By::Refine(Box::new(table)) } else { By::First(Box::new(Values::new(table))) };
         News::Band { part, band: scan.band, by, ended: 0 }
     } else {
         let part = |(plane, dc, ac): &(usize, usize, usize)| {
@@ -89,7 +86,7 @@ pub(super) fn open<'a>(
         let across = frame.width.div_ceil(8 * frame.most().0);
         News::Units { parts: parts.iter().map(part).collect::<Result<_, Fault>>()?, across }
     };
-    Ok(Reader { bits: Bits::new(data), news, low: scan.low, interval, left: interval, restarts: 0 })
+    Ok(Reader { bits: Bits::new(data), news, low: scan.low, marks: Restarts { interval, left: interval, passed: 0 } })
 }
 
 impl Reader<'_> {
@@ -97,7 +94,7 @@ impl Reader<'_> {
     pub(super) fn row(&mut self, row: u32, planes: &mut [Plane]) -> Result<(), Fault> {
         // A copy, so that it is in registers.
         let mut bits = self.bits;
-        let mut marks = Restarts { interval: self.interval, left: self.left, restarts: self.restarts };
+        let mut marks = self.marks;
         match &mut self.news {
             News::Band { part, band, by, ended } => {
                 let plane = planes.get_mut(*part).ok_or(MISSING)?;
@@ -108,17 +105,20 @@ impl Reader<'_> {
             }
             News::Units { parts, across } => units(&mut bits, parts, (*across, self.low), &mut marks, row, planes)?,
         }
-        self.bits = bits;
-        (self.left, self.restarts) = (marks.left, marks.restarts);
+        (self.bits, self.marks) = (bits, marks);
         Ok(())
     }
 }
 
 /// The restart markers of a scan.
+#[derive(Clone, Copy)]
 struct Restarts {
+    /// Units between two of them, 0 for none.
     interval: u32,
+    /// Units until the next.
     left: u32,
-    restarts: u32,
+    /// How many came.
+    passed: u32,
 }
 
 impl Restarts {
@@ -130,8 +130,8 @@ impl Restarts {
         }
         let passes = self.left == 0;
         if passes {
-            bits.restart(self.restarts)?;
-            self.restarts += 1;
+            bits.restart(self.passed)?;
+            self.passed += 1;
             self.left = self.interval;
         }
         self.left -= 1;
@@ -310,7 +310,9 @@ fn units(
     };
     for (line, column) in (0..lines).flat_map(|line| (0..across).map(move |column| (line, column))) {
         if marks.pass(bits)? {
-            parts.iter_mut().for_each(|part| part.before = 0);
+            for part in parts.iter_mut() {
+                part.before = 0;
+            }
         }
         for part in parts.iter_mut() {
             let plane = planes.get_mut(part.plane).ok_or(MISSING)?;

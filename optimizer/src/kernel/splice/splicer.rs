@@ -69,9 +69,8 @@ impl<'a> Splicer<'a> {
     }
 
     fn hand_over(&mut self) {
-        let mut bytes = self.writer.take();
-        bytes.shrink_to_fit();
-        self.pieces.make(bytes);
+        // A copy as long as it is: an allocator would keep all of a buffer that grew and was cut.
+        self.pieces.make(self.writer.copied().into_vec());
     }
 
     /// Writes the bits of the file up to `to` that are not written yet, at another bit of their bytes.
