@@ -181,7 +181,7 @@ async fn who_joins_or_comes_back_starts_slowly_and_the_first_fleet_shares_evenly
         let mut config = one_service(ports);
         config.services[0].slow_start = Some(Millis::from_secs(30));
         let found = [fixed(&config.services[0])];
-        assemble(&config, &found, &mut lives, clock).unwrap()
+        assemble(&config, &found, &Overrides::default(), &mut lives, clock).unwrap()
     };
     // Of a thousand exchanges now, those of the endpoint that was listed last.
     let last = |snapshot: &Snapshot| {

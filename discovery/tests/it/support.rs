@@ -12,8 +12,8 @@ use weir_balance::{Policy, Weight};
 use weir_config::{AccessLog, Admin, Config, Discovery, Endpoint, Log, Server, Service};
 use weir_discovery::{AssembleError, Health, Lives, Overrides, assemble, fixed};
 use weir_snapshot::{
-    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, Millis, Probe, ProbeKind, Publisher, Queueing, RetryRules,
-    RouteSettings, Snapshot, Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
+    BudgetRules, Bytes, Clock, HealthRules, KeySource, Live, LogFormat, LogRules, Millis, Probe, ProbeKind, Publisher,
+    Queueing, RetryRules, RouteSettings, Sample, Snapshot, Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
 
 /// What an endpoint does with a connection.
@@ -199,7 +199,11 @@ pub(crate) fn config(routes: Vec<weir_config::Route>, services: Vec<Service>) ->
     Config {
         server,
         admin,
-        log: Log { access: AccessLog::Off },
+        log: Log {
+            access: AccessLog::Off,
+            rules: LogRules { format: LogFormat::Combined, sample: Sample::ALL },
+            mode: 0o640,
+        },
         discovery,
         register: None,
         listeners: Vec::new(),
