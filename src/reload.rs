@@ -74,8 +74,10 @@ pub(crate) enum Outcome {
     Applied {
         /// The snapshot it holds in.
         revision: u64,
-        /// What is different.
+        /// What is different now.
         changes: Arc<[Change]>,
+        /// What the file says and does not hold before weir is started again, since whichever reload.
+        pending: Arc<[Change]>,
         /// New sources that have not answered yet, each with its service.
         unanswered: Vec<String>,
     },
@@ -249,16 +251,17 @@ impl Reloader {
             warn!("{change}");
         }
         let mut state = self.state();
-        (state.config, state.pending) = (new, pending);
-        Outcome::Applied { revision: applied.revision, changes, unanswered: applied.unanswered }
+        (state.config, state.pending) = (new, Arc::clone(&pending));
+        Outcome::Applied { revision, changes, pending, unanswered: applied.unanswered }
     }
 
     /// What is different, and what is pending then.
     async fn compare(&self, old: Arc<Config>, new: Arc<Config>) -> (Arc<[Change]>, Arc<[Change]>) {
         let started = Arc::clone(&self.0.started);
         let compared = tokio::task::spawn_blocking(move || {
-            let changes = weir_config::diff(&old, &new).into();
-            (changes, weir_config::pending(&started, &new).into())
+            // What needs a restart is said in comparison with what runs, not with what the file said before.
+            let changes = weir_config::diff(&old, &new).into_iter().filter(|change| change.restart.is_none());
+            (changes.collect(), weir_config::pending(&started, &new).into())
         });
         compared.await.unwrap_or_else(|broken| {
             error!(%broken, "configurations cannot be compared, by a fault of weir's own");
