@@ -61,13 +61,13 @@ struct Rejected<'a> {
 
 impl Configuration {
     pub(crate) fn of(reloader: &Reloader) -> Self {
-        let reloads = reloader.history().into_iter().map(Was::of).collect();
+        let reloads = reloader.history().iter().map(Was::of).collect();
         Self { pending: lines(&reloader.pending()), reloads }
     }
 }
 
 impl Was {
-    fn of(entry: Entry) -> Self {
+    fn of(entry: &Entry) -> Self {
         let (changes, problems) = match &entry.outcome {
             Outcome::Applied { changes, .. } => (lines(changes), None),
             Outcome::Unchanged => (Vec::new(), None),
