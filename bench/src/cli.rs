@@ -311,13 +311,7 @@ async fn discover(options: &discovery::Options) -> Result<ExitCode, BenchError> 
 }
 
 async fn reloads(options: &reload::Options) -> Result<ExitCode, BenchError> {
-    let weir = options.weir.clone().unwrap_or_else(own_weir);
-    if !weir.is_file() {
-        return Err(BenchError::NoWeir { path: weir });
-    }
-    if Kind::Weir.unoptimised(&weir) {
-        note(UNOPTIMISED);
-    }
+    let weir = weir(options.weir.as_ref())?;
     let outcome = reload::run(options, &weir, note).await?;
     say(outcome.to_string().trim_end());
     write_json(options.json.as_deref(), &outcome)?;

@@ -60,7 +60,7 @@ struct Weighing {
 
 /// What a change has come to.
 #[derive(Serialize)]
-struct Changed {
+struct Told {
     service: String,
     address: String,
     /// False when it was so before.
@@ -96,7 +96,7 @@ pub(crate) async fn endpoint(
         Action::Weight => set(&admin, &service, address, weighing(&body)?, &[]).await?,
         Action::Clear => {
             nothing(&body)?;
-            let cleared = admin.control.clear(&service, Some(address)).await.map_err(mistake)?;
+            let cleared = admin.control.clear(&service, Some(address)).await.map_err(|error| mistake(&error))?;
             tell(&admin, &service, address, true, Some(cleared))?
         }
         Action::Eject | Action::Restore => {
@@ -128,16 +128,16 @@ fn weighing(body: &[u8]) -> Result<Override, Mistake> {
 }
 
 /// Says so of an endpoint, and tells what holds then.
-async fn set(admin: &Admin, service: &str, address: SocketAddr, to: Override, body: &[u8]) -> Result<Changed, Mistake> {
+async fn set(admin: &Admin, service: &str, address: SocketAddr, to: Override, body: &[u8]) -> Result<Told, Mistake> {
     nothing(body)?;
     let said = |admin: &Admin| admin.control.overrides().get(service, address);
     let before = said(admin);
-    let held = admin.control.set(service, address, to).await.map_err(mistake)?;
+    let held = admin.control.set(service, address, to).await.map_err(|error| mistake(&error))?;
     tell(admin, service, address, before != said(admin), Some(held))
 }
 
 /// Turns a verdict.
-fn turn(admin: &Admin, service: &str, address: SocketAddr, action: Action) -> Result<Changed, Mistake> {
+fn turn(admin: &Admin, service: &str, address: SocketAddr, action: Action) -> Result<Told, Mistake> {
     let snapshot = admin.reader.load();
     let (pool, member) = find(&snapshot, service, address)?;
     let (live, now) = (&member.live, admin.clock.now());
@@ -163,7 +163,7 @@ fn tell(
     address: SocketAddr,
     changed: bool,
     held: Option<Overridden>,
-) -> Result<Changed, Mistake> {
+) -> Result<Told, Mistake> {
     let snapshot = admin.reader.load();
     let (pool, member) = find(&snapshot, service, address)?;
     let state = member.live.condition(admin.clock.now(), pool.health());
@@ -179,7 +179,7 @@ fn tell(
         Condition::Healthy if probed => Some("failed probes eject it again"),
         _ => None,
     };
-    Ok(Changed {
+    Ok(Told {
         service: service.to_owned(),
         address: member.label.to_string(),
         changed,
@@ -270,7 +270,7 @@ pub(crate) async fn clear(State(admin): State<Arc<Admin>>, request: Request) -> 
     };
     let count = admin.control.overrides().iter().count();
     for service in &services {
-        admin.control.clear(service, address).await.map_err(mistake)?;
+        admin.control.clear(service, address).await.map_err(|error| mistake(&error))?;
     }
     let left = all(&admin);
     let outcome = Outcome(format!("{} overrides cleared", count.saturating_sub(left.overrides.len())));
@@ -295,8 +295,8 @@ pub(crate) fn nothing(body: &[u8]) -> Result<(), Mistake> {
     }
 }
 
-fn mistake(error: OverrideError) -> Mistake {
-    let (status, help) = match &error {
+fn mistake(error: &OverrideError) -> Mistake {
+    let (status, help) = match error {
         OverrideError::NoService { .. } | OverrideError::NoEndpoint { .. } => {
             (StatusCode::NOT_FOUND, "GET /api/status lists services and endpoints")
         }

@@ -199,7 +199,7 @@ fn outcome<'a>(found: &'a Explanation, times: &Times) -> Outcome<'a> {
             if let Some(Refused { status, reason, message }) = found.refused {
                 outcome.status = Some(status);
                 outcome.reason = Some(reason);
-                outcome.why = message.to_owned();
+                outcome.why.push_str(message);
             }
         }
     }

@@ -74,7 +74,7 @@ pub(crate) struct Service<'a> {
     counts: Counts,
     queue: Option<Queue>,
     work: Option<Work>,
-    sources: Vec<Source<'a>>,
+    sources: Vec<SourceStatus<'a>>,
     pub(crate) endpoints: Vec<Endpoint<'a>>,
 }
 
@@ -123,6 +123,7 @@ struct Work {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "a number has its unit in its name")]
 struct Terms {
     seconds_per_exchange: f64,
     seconds_per_megapixel: f64,
@@ -137,7 +138,7 @@ struct Quantiles {
 }
 
 #[derive(Serialize)]
-struct Source<'a> {
+struct SourceStatus<'a> {
     source: &'a str,
     /// `answers`, `failing`, `doubted` (it lists none, which is not believed yet), `stale` or `unheard`.
     state: &'static str,
@@ -226,7 +227,7 @@ fn service<'a>(parts: &'a Parts<'a>, pool: &'a Pool) -> Service<'a> {
         counts: counts(pool, times),
         queue: queue.as_ref().map(|report| Queue::of(report, &endpoints)),
         work: parts.work.iter().find(|work| &*work.service == name).map(Work::of),
-        sources: sources.iter().map(|source| Source::of(source, times)).collect(),
+        sources: sources.iter().map(|source| SourceStatus::of(source, times)).collect(),
         endpoints,
     }
 }
@@ -296,7 +297,7 @@ impl Work {
     }
 }
 
-impl<'a> Source<'a> {
+impl<'a> SourceStatus<'a> {
     fn of(report: &'a SourceReport, times: &Times) -> Self {
         let (state, since) = match (&report.failing, report.doubted_since) {
             (Some((_, since)), _) => ("failing", Some(*since)),
