@@ -18,7 +18,7 @@ use weir_config::{Change, Config};
 use weir_discovery::observe::{self, Reloaded};
 use weir_discovery::{Applied, Control};
 use weir_proxy::Proxy;
-use weir_snapshot::Reader;
+use weir_snapshot::{Clock, Reader};
 
 use crate::signals::Hangups;
 use crate::{run, watch};
@@ -35,6 +35,7 @@ pub(crate) struct Reloader(Arc<Shared>);
 struct Shared {
     /// `None` in the demo, which has no file.
     file: Option<PathBuf>,
+    clock: Clock,
     control: Control,
     reader: Reader,
     proxy: Arc<Proxy>,
@@ -71,8 +72,10 @@ pub(crate) enum Outcome {
     Applied {
         /// The snapshot it holds in.
         revision: u64,
-        /// What is different.
+        /// What is different now.
         changes: Arc<[Change]>,
+        /// What the file says and does not hold before weir is started again, since whichever reload.
+        pending: Arc<[Change]>,
         /// New sources that have not answered yet, each with its service.
         unanswered: Vec<String>,
     },
@@ -129,6 +132,7 @@ impl Reloader {
     pub(crate) fn new(
         file: Option<PathBuf>,
         config: Arc<Config>,
+        clock: Clock,
         control: Control,
         reader: Reader,
         proxy: Arc<Proxy>,
@@ -137,6 +141,7 @@ impl Reloader {
         let state = State { config: Arc::clone(&config), pending: Arc::default(), history: VecDeque::new() };
         Self(Arc::new(Shared {
             file,
+            clock,
             control,
             reader,
             proxy,
@@ -194,8 +199,9 @@ impl Reloader {
     }
 
     async fn carry_out(&self, trigger: Trigger) -> Outcome {
+        let began = self.0.clock.now();
         let rejected = |problems: String| {
-            error!(%trigger, "the reload is rejected, everything stays as it was:\n{}", problems.trim_end());
+            error!("the reload is rejected ({trigger}), everything stays as it was:\n{}", problems.trim_end());
             Outcome::Rejected { problems: problems.into() }
         };
         let new = match self.read().await {
@@ -228,8 +234,10 @@ impl Reloader {
         if let Some(log) = log {
             self.0.proxy.log_to(log);
         }
+        let took = self.0.clock.now().since(began);
         let (changes, pending) = self.compare(old, Arc::clone(&new)).await;
-        info!(%trigger, revision = applied.revision, changes = changes.len(), "the configuration is reloaded");
+        let (revision, count) = (applied.revision, changes.len());
+        info!(%trigger, revision, changes = count, took_ms = took.as_millis(), "the configuration is reloaded");
         for change in changes.iter() {
             info!("{change}");
         }
@@ -237,16 +245,17 @@ impl Reloader {
             warn!("{change}");
         }
         let mut state = self.state();
-        (state.config, state.pending) = (new, pending);
-        Outcome::Applied { revision: applied.revision, changes, unanswered: applied.unanswered }
+        (state.config, state.pending) = (new, Arc::clone(&pending));
+        Outcome::Applied { revision, changes, pending, unanswered: applied.unanswered }
     }
 
     /// What is different, and what is pending then.
     async fn compare(&self, old: Arc<Config>, new: Arc<Config>) -> (Arc<[Change]>, Arc<[Change]>) {
         let started = Arc::clone(&self.0.started);
         let compared = tokio::task::spawn_blocking(move || {
-            let changes = weir_config::diff(&old, &new).into();
-            (changes, weir_config::pending(&started, &new).into())
+            // What needs a restart is said in comparison with what runs, not with what the file said before.
+            let changes = weir_config::diff(&old, &new).into_iter().filter(|change| change.restart.is_none());
+            (changes.collect(), weir_config::pending(&started, &new).into())
         });
         compared.await.unwrap_or_else(|broken| {
             error!(%broken, "configurations cannot be compared, by a fault of weir's own");

@@ -125,7 +125,7 @@ pub(crate) async fn run(
     let ended = CancellationToken::new();
     let proxy = Arc::new(proxy);
     let recent = config.admin.recent;
-    let reloader = Reloader::new(file, config, discovery.control(), reader.clone(), proxy.clone());
+    let reloader = Reloader::new(file, config, clock, discovery.control(), reader.clone(), proxy.clone());
     let admin = Arc::new(Admin::new(AdminParts {
         clock,
         reader: reader.clone(),

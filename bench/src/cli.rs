@@ -15,7 +15,7 @@ use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
-use crate::{discovery, hostile, idle, overhead, peers, sim, status};
+use crate::{discovery, hostile, idle, overhead, peers, reload, sim, status};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -75,6 +75,8 @@ enum Command {
     Discovery(discovery::Options),
     /// How long the status of thousands of endpoints takes
     Status(status::Options),
+    /// What reloads of the configuration cost the exchanges beside them
+    Reload(reload::Options),
     /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
     Sim(sim::Options),
     /// One contender of `kernel`, driven over standard input and output
@@ -213,6 +215,7 @@ impl Command {
             }
             Self::Discovery(options) => discover(&options).await,
             Self::Status(options) => ask_status(&options).await,
+            Self::Reload(options) => reloads(&options).await,
             Self::Peers(arguments) => peers::run(&arguments, say, note).await,
             Self::Idle { chosen, connections } => {
                 let result = idle::run(usize::from(connections), &chosen.found()?).await?;
@@ -296,6 +299,14 @@ async fn discover(options: &discovery::Options) -> Result<ExitCode, BenchError> 
     let weir = weir(options.weir.as_ref())?;
     // Without a Consul there is nothing to measure, which was said, and is no failure.
     let Some(outcome) = discovery::run(options, &weir, note).await? else { return Ok(ExitCode::SUCCESS) };
+    say(outcome.to_string().trim_end());
+    write_json(options.json.as_deref(), &outcome)?;
+    Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn reloads(options: &reload::Options) -> Result<ExitCode, BenchError> {
+    let weir = weir(options.weir.as_ref())?;
+    let outcome = reload::run(options, &weir, note).await?;
     say(outcome.to_string().trim_end());
     write_json(options.json.as_deref(), &outcome)?;
     Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,8 +6,9 @@
 //! and ImageMagick: `docs/guide/kernel.md`. `hostile` sends a real optimizer good and bad files and says whether it
 //! lived through them within its memory: `docs/guide/optimizer-memory.md`.
 //! `peers` compares latency under load: `docs/guide/peers.md`; `sim` compares choices of endpoints in a simulator:
-//! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`; `status`
-//! what a look at all of them costs: `docs/reference/admin.md`.
+//! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`;
+//! `reload` what reloads cost whom: `docs/guide/reload.md`; `status` what a look at all endpoints costs:
+//! `docs/reference/admin.md`.
 
 mod case;
 mod cli;
@@ -18,6 +19,7 @@ mod idle;
 mod kernel;
 mod overhead;
 mod peers;
+mod reload;
 mod report;
 mod rig;
 mod rounds;

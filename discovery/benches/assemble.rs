@@ -55,3 +55,27 @@ fn weighted(bencher: Bencher<'_, '_>, count: u32) {
 fn ring(bencher: Bencher<'_, '_>, count: u32) {
     update(bencher, "policy = \"consistent-hash\"\nhash = { key = \"path\" }", count);
 }
+
+/// One of so many services changes, over and over: what a reload of it costs beside reading the file.
+#[divan::bench(args = [100, 2000])]
+fn one_of_many_services(bencher: Bencher<'_, '_>, count: u32) {
+    let service = |number: u32| {
+        format!(
+            "[[route]]\nhost = \"h{number}.example\"\nservice = \"s{number}\"\n[[service]]\nname = \"s{number}\"\n\
+             policy = \"least-connections\"\nconsul = {{ service = \"s\" }}\n"
+        )
+    };
+    let text: String = (0..count).map(service).collect();
+    let text = format!("[[listener]]\naddress = \"127.0.0.1:0\"\n{text}");
+    let config = weir_config::parse("weir.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
+    let (mut lives, clock, none) = (Lives::new(), Clock::start(), Overrides::default());
+    let mut all: Vec<_> = (0..count).map(|number| found(number * 10, 10)).collect();
+    let mut last = assemble(&config, &all, &none, &mut lives, clock);
+    let mut from = 0;
+    bencher.bench_local(|| {
+        from = 1 - from;
+        all[0] = found(from, 10);
+        last = assemble(&config, &all, &none, &mut lives, clock);
+        black_box(last.is_ok())
+    });
+}

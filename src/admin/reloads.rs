@@ -94,12 +94,18 @@ pub(crate) async fn reload(State(admin): State<Arc<Admin>>, request: Request) ->
     let outcome = admin.reloader.reload(Trigger::Admin).await;
     let result = outcome.result().label();
     let mut answer = match &outcome {
-        Outcome::Applied { revision, changes, unanswered } => {
-            json(StatusCode::OK, &done(&admin, result, *revision, lines(changes), unanswered.clone()))
+        Outcome::Applied { revision, changes, pending, unanswered } => {
+            let (changes, pending) = (lines(changes), lines(pending));
+            json(
+                StatusCode::OK,
+                &Reloaded { result, revision: *revision, changes, pending, unanswered: unanswered.clone() },
+            )
         }
         Outcome::Unchanged => {
             let revision = admin.reader.load().revision;
-            json(StatusCode::OK, &done(&admin, result, revision, Vec::new(), Vec::new()))
+            let pending = lines(&admin.reloader.pending());
+            let told = Reloaded { result, revision, changes: Vec::new(), pending, unanswered: Vec::new() };
+            json(StatusCode::OK, &told)
         }
         Outcome::Rejected { problems } => {
             let told = Rejected {
@@ -113,8 +119,4 @@ pub(crate) async fn reload(State(admin): State<Arc<Admin>>, request: Request) ->
     };
     answer.extensions_mut().insert(guard::Outcome(result.to_owned()));
     Ok(answer)
-}
-
-fn done(admin: &Admin, result: &'static str, revision: u64, changes: Vec<String>, unanswered: Vec<String>) -> Reloaded {
-    Reloaded { result, revision, changes, pending: lines(&admin.reloader.pending()), unanswered }
 }

@@ -311,12 +311,15 @@ fn the_status_says_why_an_endpoint_is_out_and_since_when() {
 fn a_failed_probe_is_shown_with_what_it_found() {
     let ill = Endpoint::replying(Reply::new(500));
     let weir = Setup::before(&[&ill])
-        .service("health = { kind = \"http\", path = \"/\", interval = \"20ms\", timeout = \"1s\" }")
+        .service("health = { kind = \"http\", path = \"/\", interval = \"200ms\", timeout = \"200ms\" }")
         .start();
     eventually("it is ejected", || endpoint(&weir, ill.address())["state"] == "ejected");
-    let failure = &endpoint(&weir, ill.address())["failures"][0];
-    assert_eq!((&failure["by"], &failure["reason"]), (&"probe".into(), &"status".into()));
-    assert_eq!((&failure["text"], &failure["exchange"]), (&"answered 500".into(), &Value::Null));
+    // On a busy machine one may have been late instead.
+    let found = || endpoint(&weir, ill.address())["failures"].as_array().unwrap().clone();
+    eventually("one found the status", || found().iter().any(|failure| failure["reason"] == "status"));
+    let failure = found().into_iter().find(|failure| failure["reason"] == "status").unwrap();
+    assert_eq!((&failure["by"], &failure["text"]), (&"probe".into(), &"answered 500".into()));
+    assert_eq!(failure["exchange"], Value::Null);
 }
 
 #[test]
@@ -325,7 +328,7 @@ fn under_a_hash_policy_a_request_always_goes_where_explain_says() {
     let [a, b, c] = &endpoints;
     for policy in ["consistent-hash", "maglev", "slots"] {
         let weir = Setup::before(&[a, b, c]).policy(policy).service("hash = { key = \"header:x-user\" }").start();
-        for number in 0..20 {
+        for number in 0..8 {
             let target = format!("/explain?url=http://weir.test/a&header=X-User:%20user-{number}");
             let told = look(&weir, &format!("/api{target}"), 200);
             // Others in between change nothing.
@@ -487,7 +490,7 @@ fn a_reload_is_waited_for_and_told_with_all_that_is_different_or_wrong() {
     let told = change(&weir, "POST /api/reload", "", 422);
     assert_eq!(told["result"], "rejected");
     let problems = told["problems"].as_str().unwrap();
-    assert!(problems.contains("did you mean `weighted`") && problems.contains("weir.toml:"), "{problems}");
+    assert!(problems.contains("did you mean `\"weighted\"`?") && problems.contains("weir.toml:"), "{problems}");
     assert_eq!(served(&weir, &[&one, &other], 5), [4, 1], "nothing has changed");
     assert_eq!(look(&weir, "/api/status", 200)["configuration"]["reloads"][0]["result"], "rejected");
 }

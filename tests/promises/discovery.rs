@@ -274,11 +274,10 @@ fn a_secret_that_cannot_be_read_stops_the_start_with_the_file_named() {
         std::fs::write(&file, toml(&format!("consul = {{ service = \"optimizer\", {line} }}"))).unwrap();
         let mut process = Process::start(WEIR, ["run".as_ref(), file.as_os_str()]);
         assert_eq!(process.wait(weir_testkit::PATIENCE).code(), Some(1));
+        // Its last lines may come after its end.
+        process.wait_for_output("error: service `s`: cannot set up the source `consul`");
         let said = process.output();
-        assert!(
-            said.contains("error: service `s`: cannot set up the source `consul`") && said.contains(words),
-            "{said}"
-        );
+        assert!(said.contains(words), "{said}");
     }
 }
 

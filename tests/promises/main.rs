@@ -23,6 +23,7 @@ mod policies;
 mod queue;
 mod readme;
 mod register;
+mod reload;
 mod retries;
 mod support;
 mod work;

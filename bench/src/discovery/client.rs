@@ -18,41 +18,41 @@ use crate::rig::{clock, head};
 
 /// What the clients have seen since the last [`Clients::take`].
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// When each endpoint answered first.
-    pub(super) first: HashMap<Box<str>, Instant>,
+    pub(crate) first: HashMap<Box<str>, Instant>,
     /// How long each exchange took.
-    pub(super) spans: Vec<Duration>,
+    pub(crate) spans: Vec<Duration>,
     /// What was no answer of an endpoint.
-    pub(super) failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 /// Clients at work; they stop when dropped.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     seen: Rc<RefCell<Seen>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Clients {
     /// Starts so many, each with a connection of its own.
-    pub(super) fn start(proxy: SocketAddr, count: usize) -> Self {
+    pub(crate) fn start(proxy: SocketAddr, count: usize) -> Self {
         let seen = Rc::new(RefCell::new(Seen::default()));
         let tasks = (0..count).map(|_| spawn_local(ask_for_ever(proxy, Rc::clone(&seen)))).collect();
         Self { seen, tasks }
     }
 
     /// What was seen so far; it begins anew.
-    pub(super) fn take(&self) -> Seen {
+    pub(crate) fn take(&self) -> Seen {
         self.seen.take()
     }
 
     /// How many exchanges were answered since the last [`Clients::take`].
-    pub(super) fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         self.seen.borrow().spans.len()
     }
 
     /// When this endpoint answered first since then.
-    pub(super) fn first(&self, name: &str) -> Option<Instant> {
+    pub(crate) fn first(&self, name: &str) -> Option<Instant> {
         self.seen.borrow().first.get(name).copied()
     }
 }

@@ -19,7 +19,7 @@ use crate::rig::{clock, head};
 type Last = Rc<Cell<Option<Instant>>>;
 
 /// A running endpoint; takes no more connections when dropped, those that are open go on.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     address: SocketAddr,
     last: Last,
     accepting: JoinHandle<()>,
@@ -27,13 +27,13 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Answers with `name` on a free loopback port.
-    pub(super) async fn start(name: &str) -> io::Result<Self> {
+    pub(crate) async fn start(name: &str) -> io::Result<Self> {
         Self::listen(Ipv4Addr::LOCALHOST, name).await
     }
 
     /// Answers with `name` on a free port of every loopback address: 127.0.0.0/8 is a fleet of any size. Who connects
     /// from elsewhere gets nothing.
-    pub(super) async fn everywhere(name: &str) -> io::Result<Self> {
+    pub(crate) async fn everywhere(name: &str) -> io::Result<Self> {
         Self::listen(Ipv4Addr::UNSPECIFIED, name).await
     }
 
@@ -48,12 +48,12 @@ impl Endpoint {
     }
 
     /// Where it serves.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// When it was last asked.
-    pub(super) fn last(&self) -> Option<Instant> {
+    pub(crate) fn last(&self) -> Option<Instant> {
         self.last.get()
     }
 }

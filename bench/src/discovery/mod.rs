@@ -5,8 +5,8 @@
 //! service, and whether an exchange waited for it. Method and numbers: `docs/guide/discovery.md`.
 
 mod agent;
-mod client;
-mod fleet;
+pub(crate) mod client;
+pub(crate) mod fleet;
 mod report;
 
 use std::io;
@@ -22,8 +22,8 @@ use weir_testkit::Consul;
 use self::agent::{Agent, SERVICE};
 use self::client::{Clients, Seen};
 use self::fleet::Endpoint;
-pub(crate) use self::report::Outcome;
 use self::report::{Change, Update, Waits};
+pub(crate) use self::report::{Outcome, share};
 use crate::error::BenchError;
 use crate::rig::clock;
 use crate::rig::cpu::Spent;

@@ -141,7 +141,7 @@ impl fmt::Display for Outcome {
 }
 
 /// The value, in milliseconds, that this share of the sorted values does not exceed; 0 of none.
-fn share(sorted: &[Duration], share: f64) -> f64 {
+pub(crate) fn share(sorted: &[Duration], share: f64) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

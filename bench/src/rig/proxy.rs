@@ -160,7 +160,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     configuration: String,
     child: Child,
-    _folder: TempDir,
+    file: PathBuf,
+    folder: TempDir,
 }
 
 impl Proxy {
@@ -201,7 +202,7 @@ impl Proxy {
         let arguments = kind.arguments(&file.display().to_string(), &here, threads);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let child = Child::start(program, &arguments, folder.path().join("output"), core)?;
-        let mut proxy = Self { kind, address: listen, configuration, child, _folder: folder };
+        let mut proxy = Self { kind, address: listen, configuration, child, file, folder };
         proxy.ready().await?;
         Ok(proxy)
     }
@@ -214,6 +215,21 @@ impl Proxy {
     /// Its configuration, word for word.
     pub(crate) fn configuration(&self) -> &str {
         &self.configuration
+    }
+
+    /// Renames a file with this text over its configuration, as a deployment does.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub(crate) fn rewrite(&self, text: &str) -> std::io::Result<()> {
+        let new = self.folder.path().join("new");
+        fs::write(&new, text)?;
+        fs::rename(new, &self.file)
+    }
+
+    /// All it wrote so far.
+    pub(crate) fn output(&self) -> String {
+        self.child.output()
     }
 
     /// CPU time of it and its children so far.

@@ -5,6 +5,7 @@
 mod discovery;
 mod kernel;
 mod peers;
+mod reload;
 
 use std::path::Path;
 use std::process::{Command, Output};

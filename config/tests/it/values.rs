@@ -24,6 +24,17 @@ fn with(route: &str, service: &str) -> Config {
 }
 
 #[test]
+fn the_admin_address_may_be_any_with_a_token_and_loopback_without() {
+    for (listen, token) in
+        [("127.0.0.2:1", false), ("[::1]:1", false), ("[::ffff:127.0.0.1]:1", false), ("0.0.0.0:1", true)]
+    {
+        let token = if token { "token_file = \"token\"\n" } else { "" };
+        let config = read(&format!("[admin]\nlisten = \"{listen}\"\n{token}{LEAST}"));
+        assert_eq!(config.admin.listen.to_string(), listen);
+    }
+}
+
+#[test]
 fn the_least_file_gets_every_default() {
     let config = read(LEAST);
     assert_eq!(config.server.threads, 0);

@@ -46,11 +46,11 @@ impl Drop for Running {
     }
 }
 
-/// With a listener, a short wait, and a route to the first service.
+/// With a listener and a route to the first service.
 fn config(services: &str) -> Arc<Config> {
     let first = services.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let text = format!(
-        "[discovery]\nstart_wait = \"100ms\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+        "[discovery]\nstart_wait = \"10s\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
          [[route]]\nservice = \"{first}\"\n{services}"
     );
     Arc::new(weir_config::parse("weir.toml", &text).unwrap_or_else(|problems| panic!("{problems}")))
