@@ -38,7 +38,7 @@ fn page(recent: &Recent, look: Look) -> String {
     if exchanges.is_empty() {
         return match kept {
             0 => "none are kept: `recent` in `[admin]` says how many\n".to_owned(),
-            _ => "no exchanges yet\n".to_owned(),
+            _ => "no exchanges\n".to_owned(),
         };
     }
     let rows: Vec<[Cell; 8]> = exchanges.iter().map(|exchange| row(exchange, *now)).collect();
@@ -81,15 +81,17 @@ mod tests {
     #[test]
     fn the_documented_exchange_is_a_line() {
         let text = crate::cli::reference::example("/api/recent?limit=1'");
-        let page = page(&serde_json::from_str(text).unwrap(), Look::default());
-        let expected = "  AGO  STATUS   TOOK  METHOD  REQUEST                 SERVICE  TRIED           ID\n\
-                        \x20  0s  404     0.5ms  GET     127.0.0.1:8080/cat.jpg  photos   127.0.0.1:3001  my-request\n";
-        assert_eq!(page, expected);
+        let mut recent: Recent = serde_json::from_str(text).unwrap();
+        recent.now_unix_seconds = recent.exchanges[0].arrived_unix_seconds + 61.0;
+        recent.exchanges[0].total_seconds = 0.000_479;
+        let expected = "    AGO  STATUS   TOOK  METHOD  REQUEST                 SERVICE  TRIED           ID\n\
+                        \x20 1m 1s  404     0.5ms  GET     127.0.0.1:8080/cat.jpg  photos   127.0.0.1:3001  my-request\n";
+        assert_eq!(page(&recent, Look::default()), expected);
     }
 
     #[test]
     fn none_is_said_in_words() {
         let page = |kept: u64| page(&Recent { now_unix_seconds: 0.0, kept, exchanges: Vec::new() }, Look::default());
-        assert!(page(0).contains("`recent` in `[admin]`") && page(7).contains("no exchanges yet"));
+        assert!(page(0).contains("`recent` in `[admin]`") && page(7).contains("no exchanges"));
     }
 }

@@ -10,7 +10,7 @@ use super::out::{complain, say, visible};
 use super::shape::{Rejected, Reloaded};
 
 /// Reading, checking and new sources' first answers.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 pub(super) async fn reload(args: &ReloadArgs, client: &Client) -> Result<(), Failure> {
     let call = Call { deadline: DEADLINE, ..Call::change(Method::POST, "/api/reload") };

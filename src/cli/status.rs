@@ -190,24 +190,38 @@ fn cut(line: &str, look: Look) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::cli::reference::example;
 
+    /// The documented status, at a moment of its own.
+    fn document() -> Value {
+        let mut status: Value = serde_json::from_str(example("curl -s http://127.0.0.1:9090/api/status\n")).unwrap();
+        status["now_unix_seconds"] = 1000.0.into();
+        status["uptime_seconds"] = 65.2.into();
+        let broken = &mut status["services"][0]["endpoints"][1];
+        broken["since_unix_seconds"] = 990.0.into();
+        broken["trial_from_unix_seconds"] = 1018.5.into();
+        broken["failures"][0]["at_unix_seconds"] = 997.0.into();
+        status
+    }
+
     fn shown(width: Option<usize>) -> String {
-        let status: Status = serde_json::from_str(example("curl -s http://127.0.0.1:9090/api/status\n")).unwrap();
+        let status: Status = serde_json::from_value(document()).unwrap();
         page(&status, "127.0.0.1:9090", Look { width, colours: false })
     }
 
     #[test]
     fn the_documented_status_is_a_page_that_says_what_matters() {
         let expected = "\
-weir 0.1.0 at 127.0.0.1:9090: ready, up 2s, revision 1
+weir 0.1.0 at 127.0.0.1:9090: ready, up 1m 5s, revision 1
 listening on 127.0.0.1:8080: 0 of 10000 connections
 
 photos: consistent-hash, 1 of 2 healthy, 0 in flight, 0 of 1024 waiting
   ENDPOINT        STATE    FOR  IN FLIGHT  PERMITS  NOTE
   127.0.0.1:3001  healthy               0      0/2
-  127.0.0.1:3002  ejected  0s           0      0/2  no connection (exchange, 0s ago); tried again in 29s
+  127.0.0.1:3002  ejected  10s          0      0/2  no connection (exchange, 3s ago); tried again in 18s
 ";
         assert_eq!(shown(None), expected);
     }
@@ -223,17 +237,27 @@ photos: consistent-hash, 1 of 2 healthy, 0 in flight, 0 of 1024 waiting
 
     #[test]
     fn what_an_operator_said_and_what_a_source_suffers_from_is_shown() {
-        let text = example("curl -s http://127.0.0.1:9090/api/status\n")
-            .replacen("\"drained\": false", "\"drained\": true", 1)
-            .replacen("\"override\": null", "\"override\": {\"drained\": true, \"weight\": 1, \"believed\": {\"drained\": false, \"weight\": 3}}", 1)
-            .replacen("\"sources\": []", "\"sources\": [{\"source\": \"consul shop\", \"state\": \"failing\", \
-                \"since_unix_seconds\": 1795466097.773, \"error\": \"no \\u001b[2Jleader\", \"remarks\": [\"one is odd\"]}]", 1);
-        let page = page(&serde_json::from_str(&text).unwrap(), "a:1", Look::default());
-        assert!(page.contains("3001  drained"), "{page}");
-        assert!(page.contains("drained by hand; weight 1 by hand, else 3"), "{page}");
-        assert!(
-            page.contains("  consul shop is failing for 1m: no \u{fffd}[2Jleader\n  consul shop: one is odd\n"),
-            "{page}"
-        );
+        let mut status = document();
+        let service = &mut status["services"][0];
+        service["sources"] = json!([{
+            "source": "consul shop", "state": "failing", "since_unix_seconds": 940.0, "error": "no \u{1b}[2Jleader",
+            "remarks": ["one is odd"]
+        }]);
+        service["endpoints"][0]["drained"] = true.into();
+        let believed = json!({ "drained": false, "weight": 3 });
+        service["endpoints"][0]["override"] = json!({ "drained": true, "weight": 1, "believed": believed });
+        status["configuration"] = json!({
+            "pending": ["[server] threads 0 -> 3"], "reloads": [{ "at_unix_seconds": 880.0, "result": "rejected" }]
+        });
+        let page = page(&serde_json::from_value(status).unwrap(), "a:1", Look::default());
+        for line in [
+            "  the configuration was rejected 2m ago: `weir reload` says why\n",
+            "  waits for a restart: [server] threads 0 -> 3\n",
+            "  consul shop is failing for 1m: no \u{fffd}[2Jleader\n  consul shop: one is odd\n",
+            "3001  drained",
+            "drained by hand; weight 1 by hand, else 3\n",
+        ] {
+            assert!(page.contains(line), "{line}: {page}");
+        }
     }
 }
