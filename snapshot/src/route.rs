@@ -58,7 +58,7 @@ impl RouteTable {
         };
         let by_listener = named.map(|address| (address, of(&address))).collect();
         let hosts = Hosts::new(routes.iter().filter(|route| route.listeners.is_empty()));
-        Self { hosts, by_listener, routes }
+        Self { routes, hosts, by_listener }
     }
 
     /// All routes, in the order given.

@@ -44,11 +44,11 @@ impl<'a> Ask<'a> {
             let location = proxy.as_written(location);
             let own = [format!("http://{}:{}", self.host, self.port), format!("http://{}", self.host)];
             let path = own.iter().find_map(|own| location.strip_prefix(own.as_str())).unwrap_or(&location);
-            seen += &format!("location {path}\n");
+            seen.extend(["location ", path, "\n"]);
         }
         for name in ["x-frame-options", "x-served-by", "cache-control", "x-secret"] {
             if let Some(value) = response.field(name) {
-                seen += &format!("{name}: {value}\n");
+                seen.extend([name, ": ", value, "\n"]);
             }
         }
         // The body of what was not passed on is each one's own, but for what is written in the configuration.
@@ -63,10 +63,10 @@ impl<'a> Ask<'a> {
         let Self { method, host, target, fields, body, port } = *self;
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         for field in fields {
-            head += &format!("{field}\r\n");
+            head.extend([field, "\r\n"]);
         }
         if body > 0 {
-            head += &format!("Content-Length: {body}\r\n");
+            head.extend(["Content-Length: ", &body.to_string(), "\r\n"]);
         }
         let mut client = Raw::connect(proxy.address(port));
         client.write(head + "\r\n");

@@ -11,6 +11,7 @@
 mod closed;
 mod glob;
 mod lex;
+mod listen;
 mod note;
 mod plan;
 mod route;

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::listen::Listen;
 use crate::note::Notes;
 use crate::route::{self, Behind, Whose};
 use crate::scope::Scope;
-use crate::site::{Action, Answer, Listen, Location, Pass, Site};
+use crate::site::{Action, Answer, Location, Pass, Site};
 use crate::toml::Table;
 use crate::tree::{Directive, Place};
 use crate::upstream::{Spot, Upstream};
@@ -189,7 +190,7 @@ fn server_tables(
         tables.push(server);
     }
     let taken: HashSet<u16> = listeners.iter().map(|listener| listener.address.port()).collect();
-    if let Some(port) = (ADMIN..).find(|port| !taken.contains(port)).filter(|port| *port != ADMIN) {
+    if let Some(port) = (ADMIN..=u16::MAX).find(|port| !taken.contains(port)).filter(|port| *port != ADMIN) {
         let mut admin = Table::new("[admin]", String::new());
         admin.above.clear();
         admin.put("listen", quoted(&format!("127.0.0.1:{port}")), Some(format!("{ADMIN} is a listener's")));
@@ -382,7 +383,7 @@ impl Services {
         };
         let taken = |name: &str| self.order.iter().any(|(_, other, _)| other == name);
         let name = if taken(&plain) {
-            (2..).map(|number: u64| format!("{plain}-{number}")).find(|name| !taken(name)).unwrap_or_default()
+            (2..=u64::MAX).map(|number| format!("{plain}-{number}")).find(|name| !taken(name)).unwrap_or_default()
         } else {
             plain
         };

@@ -51,10 +51,10 @@ pub(crate) fn begin(whose: &Whose<'_>, path: &str, exact: bool, from: String) ->
 pub(crate) fn put_answer(table: &mut Table, answer: &Answer) {
     let mut value = format!("{{ status = {}", answer.status);
     if let Some(location) = &answer.location {
-        value.push_str(&format!(", location = {}", quoted(location)));
+        value.extend([", location = ", &quoted(location)]);
     }
     if let Some(body) = answer.body.as_deref().filter(|body| !body.is_empty()) {
-        value.push_str(&format!(", body = {}", quoted(body)));
+        value.extend([", body = ", &quoted(body)]);
     }
     table.put("answer", value + " }", answer.comment.clone());
 }
@@ -237,7 +237,7 @@ fn put_fields(table: &mut Table, location: &Location, pass: &Pass, whose: &Whose
             continue;
         }
         match template(directive.word(1), &known) {
-            Ok(value) if lower == "host" => host = Some((directive, value)),
+            Ok(value) if lower == "host" => host = Some(value),
             Ok(value) if value.is_empty() => fields.remove(name),
             // What weir sends anyway.
             Ok(value) if (&*lower, &*value) == ("x-forwarded-for", "$forwarded_for") => {
@@ -263,19 +263,16 @@ fn put_fields(table: &mut Table, location: &Location, pass: &Pass, whose: &Whose
             }
         }
     }
-    let comment = match host {
-        Some((_, value)) => {
-            // What weir sends anyway, or nothing, which no request may have.
-            if value != "$http_host" && !value.is_empty() {
-                fields.set("Host", value);
-            }
-            None
+    let mut comment = None;
+    if let Some(value) = host {
+        // What weir sends anyway, or nothing, which no request may have.
+        if value != "$http_host" && !value.is_empty() {
+            fields.set("Host", value);
         }
-        None => {
-            fields.set("Host", pass.host.replace('$', "$$"));
-            Some("nginx's `$proxy_host`; leave `Host` out to pass on what the client sent".to_owned())
-        }
-    };
+    } else {
+        fields.set("Host", pass.host.replace('$', "$$"));
+        comment = Some("nginx's `$proxy_host`; leave `Host` out to pass on what the client sent".to_owned());
+    }
     if let Some(value) = fields.text() {
         table.put("headers", value, comment);
     }

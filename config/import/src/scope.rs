@@ -54,12 +54,11 @@ impl Scope {
 
     fn set(&mut self, directive: &Directive, notes: &mut Notes) {
         let name = directive.word(0).trim_start_matches('$').to_owned();
-        match constant(directive.word(1), &self.constants) {
-            Some(value) => drop(self.constants.insert(name, value)),
-            None => {
-                self.constants.remove(&name);
-                notes.lost(directive, "weir has no variables of one's own; constants are put where they are used");
-            }
+        if let Some(value) = constant(directive.word(1), &self.constants) {
+            self.constants.insert(name, value);
+        } else {
+            self.constants.remove(&name);
+            notes.lost(directive, "weir has no variables of one's own; constants are put where they are used");
         }
     }
 

@@ -53,7 +53,7 @@ impl Table {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for line in &self.above {
-            text.push_str(&format!("# {}\n", plain(line)));
+            text.extend(["# ", &plain(line), "\n"]);
         }
         text.push_str(self.header);
         text.push('\n');
@@ -65,7 +65,7 @@ impl Table {
         }
         for line in self.instead.iter().map(Line::text) {
             for part in line.lines() {
-                text.push_str(&format!("# {part}\n"));
+                text.extend(["# ", part, "\n"]);
             }
         }
         text

@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
                 // A list of media types is for files that nginx serves itself.
                 Err(_) if path.ends_with("mime.types") => {}
                 Err(error) => {
-                    self.notes.lost(directive, format!("cannot read it ({error}); import again with it in place"))
+                    self.notes.lost(directive, format!("cannot read it ({error}); import again with it in place"));
                 }
             }
         }

@@ -222,10 +222,10 @@ impl Upstream {
         match spot {
             Some(spot) => self.servers.push(Server { spot, ..server }),
             None if host.starts_with("unix:") => {
-                notes.lost(directive, "weir does not connect to Unix sockets: let it listen on a port")
+                notes.lost(directive, "weir does not connect to Unix sockets: let it listen on a port");
             }
             None => {
-                notes.lost(directive, format!("`{host}` is no address or name with a port that weir can connect to"))
+                notes.lost(directive, format!("`{host}` is no address or name with a port that weir can connect to"));
             }
         }
     }
@@ -258,7 +258,7 @@ impl Upstream {
         if !lines.is_empty() {
             table.put("endpoints", format!("[\n{}]", lines.concat()), None);
         }
-        let records: Vec<String> = servers.iter().filter_map(|server| Self::records(server)).collect();
+        let records: Vec<String> = servers.iter().filter_map(Self::records).collect();
         if !records.is_empty() {
             table.put(
                 "dns",
@@ -276,11 +276,11 @@ impl Upstream {
                 Some(comment.to_owned()),
             );
         }
-        self.health(&servers, blame, &mut table, notes);
+        Self::health(&servers, blame, &mut table, notes);
         table
     }
 
-    fn health(&self, servers: &[Server], blame: &BTreeSet<u16>, table: &mut Table, notes: &mut Notes) {
+    fn health(servers: &[Server], blame: &BTreeSet<u16>, table: &mut Table, notes: &mut Notes) {
         let rules = |server: &Server| (server.max_fails, server.fail_timeout);
         let first = servers.iter().find(|server| !server.backup).or_else(|| servers.first());
         let (fails, timeout) = first.map_or((1, FAIL_TIMEOUT), rules);

@@ -85,7 +85,7 @@ pub(crate) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            control if control.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(control))),
+            control if control.is_control() => out.extend(["\\u", &format!("{:04X}", u32::from(control))]),
             plain => out.push(plain),
         }
     }
