@@ -239,7 +239,7 @@ pub(crate) fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
-            control if control.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(control))),
+            control if control.is_control() => quoted.extend(format!("\\u{:04X}", u32::from(control)).chars()),
             plain => quoted.push(plain),
         }
     }
