@@ -122,7 +122,7 @@ pub(crate) fn parse_sample(text: &str) -> Result<Sample, Fault> {
         });
     };
     let sample = u16::try_from(share).ok().and_then(Sample::of_ten_thousand);
-    sample.ok_or_else(|| Fault::new("a share is between `0%` and `100%`", "too large"))
+    sample.ok_or_else(|| Fault::new("a share is between `0%` and `100%`", "too large").help("write `\"100%\"` for all"))
 }
 
 pub(crate) fn show_sample(sample: Sample) -> String {

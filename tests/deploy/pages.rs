@@ -97,9 +97,8 @@ fn the_page_about_the_access_log_lists_every_field() {
 
 /// The blocks of one kind on a page.
 fn blocks(page: &str, kind: &str) -> Vec<String> {
-    let text = text(page);
-    let begin = format!("```{kind}\n");
-    let blocks = text.split(&begin).skip(1).filter_map(|rest| rest.split_once("\n```"));
+    let (text, fence) = (text(page), format!("```{kind}\n"));
+    let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split_once("\n```"));
     blocks.map(|(block, _)| block.to_owned()).collect()
 }
 

@@ -97,7 +97,7 @@ fn distinct(fields: Vec<LogField>, section: &Section<'_>, sink: &mut Sink) -> Re
     match twice {
         Some((_, field)) => {
             let fault = Fault::new(format!("`{}` is listed twice", field.name()), "a key may stand in an object once");
-            Err(sink.wrong(section.span(FIELDS.name), fault))
+            Err(sink.wrong(section.span(FIELDS.name), fault.help("leave one of them out")))
         }
         None => Ok(fields),
     }
