@@ -79,7 +79,7 @@ fn ratio(text: &str, one: &str, other: &str, column: &str) -> f64 {
 fn figures(scenario: &str, load: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("figures.csv").display().to_string();
-    sim("600", &["--scenario", scenario, "--loads", load, "--csv", &csv]);
+    sim("400", &["--scenario", scenario, "--loads", load, "--csv", &csv]);
     std::fs::read_to_string(&csv).unwrap()
 }
 
