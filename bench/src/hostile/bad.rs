@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     PixelBomb,
     ProfileBomb,
     TextBomb,
+    TinySegments,
+    TinyChunks,
     NoImage,
     Option,
     Multipart,
@@ -29,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// All of them.
-pub(crate) const KINDS: [Kind; 16] = [
+pub(crate) const KINDS: [Kind; 18] = [
     Kind::Truncated,
     Kind::Flipped,
     Kind::JpegHeaderBomb,
@@ -39,6 +41,8 @@ pub(crate) const KINDS: [Kind; 16] = [
     Kind::PixelBomb,
     Kind::ProfileBomb,
     Kind::TextBomb,
+    Kind::TinySegments,
+    Kind::TinyChunks,
     Kind::NoImage,
     Kind::Option,
     Kind::Multipart,
@@ -61,6 +65,8 @@ impl Kind {
             Self::PixelBomb => "PNG of 49 megapixels in 50 KB",
             Self::ProfileBomb => "PNG colour profile bomb",
             Self::TextBomb => "PNG text bomb",
+            Self::TinySegments => "JPEG of empty segments",
+            Self::TinyChunks => "PNG of empty chunks",
             Self::NoImage => "no image",
             Self::Option => "wrong option",
             Self::Multipart => "wrong multipart",
@@ -86,6 +92,9 @@ impl Kind {
     }
 }
 
+/// Empty segments or chunks in a file: if something were kept of each, it would be many times the file.
+const TINY: usize = 50_000;
+
 /// Bodies that are the same every time.
 #[derive(Debug)]
 pub(crate) struct Bombs {
@@ -93,6 +102,7 @@ pub(crate) struct Bombs {
     pixels: Bytes,
     profile: Bytes,
     text: Bytes,
+    chunks: Bytes,
 }
 
 impl Bombs {
@@ -109,6 +119,7 @@ impl Bombs {
             pixels: png(7000, 7000, &[], &deflated_zeros(7001 * 7000)).into(),
             profile: with(*b"iCCP", &name(b"profile")),
             text: with(*b"zTXt", &name(b"Comment")),
+            chunks: png(1, 1, &vec![(*b"tEXt", &[][..]); TINY], &tiny).into(),
         }
     }
 
@@ -136,6 +147,11 @@ impl Bombs {
             Kind::PixelBomb => self.pixels.clone(),
             Kind::ProfileBomb => self.profile.clone(),
             Kind::TextBomb => self.text.clone(),
+            Kind::TinySegments => {
+                let (start, rest) = photo.split_at(photo.len().min(2));
+                [start, &b"\xff\xfe\0\x02".repeat(TINY), rest].concat().into()
+            }
+            Kind::TinyChunks => self.chunks.clone(),
             Kind::NoImage => Bytes::from_static(
                 [&b""[..], b"hello", b"GIF89a\x01\0\x01\0\0\0\0", b"<svg xmlns='http://www.w3.org/2000/svg'/>"]
                     [dice.roll(4)],

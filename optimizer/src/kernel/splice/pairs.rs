@@ -116,3 +116,48 @@ impl<'a> Pairs<'a> {
         self.pairs.get(bits.window()).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::splice::annex_k;
+
+    #[test]
+    fn a_pair_says_what_its_symbols_say_one_by_one() {
+        for body in [annex_k::AC_LUMA, annex_k::AC_CHROMA] {
+            let (table, _) = Table::parse(body).unwrap();
+            let pairs = Pairs::new(&table);
+            let mut both = 0;
+            for window in 0..u16::try_from(WINDOWS).unwrap() {
+                // No byte of ones, since none is stuffed.
+                let data = [(window << 4).to_be_bytes()[0], (window << 4).to_be_bytes()[1], 0, 0, 0, 0, 0, 0];
+                if data.contains(&0xff) {
+                    continue;
+                }
+                let mut bits = Bits::new(&data);
+                bits.refill();
+                let pair = pairs.next(&bits);
+                let (mut at, mut found, mut used, mut ends) = (0, Vec::new(), 0, false);
+                while used < pair.used() {
+                    let before = bits.place();
+                    let symbol = table.read(&mut bits).unwrap();
+                    let (run, size) = (u32::from(symbol >> 4), symbol & 15);
+                    ends = size == 0 && run < 15;
+                    at += if ends { 0 } else { run + 1 };
+                    let value = signed(bits.take(u32::from(size)).unwrap(), size);
+                    found.extend((value != 0).then_some((value, at)));
+                    let after = bits.place();
+                    used += u32::try_from(8 * (after.byte - before.byte)).unwrap() + after.bit - before.bit;
+                }
+                assert_eq!((used, at, ends), (pair.used(), pair.on(), pair.ends()), "{window:b}");
+                let told: Vec<_> = pair.values().into_iter().filter(|(value, _)| *value != 0).collect();
+                assert_eq!(told, found, "{window:b}");
+                // A value that is not there is on none that is.
+                let (first, second) = (pair.values()[0].1, pair.values()[1].1);
+                assert!(pair.used() == 0 || first != second || pair.ends(), "{window:b}");
+                both += usize::from(found.len() == 2);
+            }
+            assert!(both > 100, "{both}");
+        }
+    }
+}

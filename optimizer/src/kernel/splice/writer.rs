@@ -213,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_page_is_stuffed_like_one_byte_and_forgotten_to_where_it_was_marked() {
+        let mut writer = Writer::default();
+        writer.put(0b101, 3);
+        let mark = writer.mark();
+        for _ in 0..2 {
+            writer.go_back(mark);
+            writer.put(0b11111, 5);
+            for _ in 0..PAGE {
+                writer.put(0xffff, 16);
+            }
+        }
+        writer.pad();
+        let written = writer.take();
+        assert_eq!(written.len(), 1 + 4 * PAGE);
+        assert!(written[0] == 0xbf && written[1..].chunks(2).all(|pair| pair == [0xff, 0]));
+    }
+
+    #[test]
     fn bits_between_any_two_places_are_copied_as_they_are() {
         let data = [0x12, 0xff, 0x00, 0x34, 0xff, 0xff, 0x00, 0x56];
         let plain = [0x12_u8, 0xff, 0x34, 0xff, 0x56];
