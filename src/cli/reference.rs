@@ -16,19 +16,20 @@ prints it as a man page.
 fn page() -> String {
     let weir = definitions();
     let commands = || weir.get_subcommands().filter(|command| command.get_name() != "help");
-    let list: String = commands()
-        .map(|command| {
-            let name = command.get_name();
-            format!("| [`weir {name}`](#weir-{name}) | {} |\n", about(command))
-        })
-        .collect();
+    let list: String = commands().map(line).collect();
     let sections: String = commands().map(section).collect();
     let status = EXIT_STATUS.lines().skip(1).filter_map(|line| line.trim().split_once("  "));
-    let status: String = status.map(|(code, meaning)| format!("| {code} | {meaning} |\n")).collect();
+    let status: Vec<String> = status.map(|(code, meaning)| format!("| {code} | {meaning} |\n")).collect();
+    let status = status.concat();
     format!(
         "{INTRODUCTION}| command | what it does |\n|---|---|\n{list}\n## Exit status\n\n| status | meaning |\n|---|---|\n\
          {status}{sections}"
     )
+}
+
+fn line(command: &Command) -> String {
+    let name = command.get_name();
+    format!("| [`weir {name}`](#weir-{name}) | {} |\n", about(command))
 }
 
 fn section(command: &Command) -> String {
