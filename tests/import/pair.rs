@@ -20,7 +20,14 @@ fn alike(conf: &str, asks: &[Ask<'_>]) -> Vec<String> {
         let of_weir = without_unasked(&of_nginx, &of_weir);
         let what = format!("{conf}: {} {} for {} on {}", ask.method, ask.target, ask.host, ask.port);
         assert_eq!(of_nginx, of_weir, "nginx left, weir right: {what}");
-        short.push(of_nginx.lines().find_map(|line| line.strip_prefix("group ")).unwrap_or(&of_nginx[..3]).to_owned());
+        short.push(
+            of_nginx
+                .lines()
+                .find_map(|line| line.strip_prefix("group "))
+                .or(of_nginx.lines().next())
+                .unwrap_or_default()
+                .to_owned(),
+        );
     }
     short
 }
@@ -30,7 +37,7 @@ fn without_unasked(nginx: &str, weir: &str) -> String {
     let unasked = |line: &&str| {
         line.split(':').next().is_some_and(|name| name.starts_with("x-forwarded-") && !nginx.contains(name))
     };
-    weir.lines().filter(|line| !unasked(line)).map(|line| format!("{line}\n")).collect()
+    weir.lines().filter(|line| !unasked(line)).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The endpoints that answer when this is asked often.

@@ -269,7 +269,7 @@ fn whole(text: &str, here: &str, ports: &BTreeMap<u16, u16>) -> String {
     let mut text: String = text
         .lines()
         .filter(|line| !["user ", "pid ", "error_log "].iter().any(|own| line.starts_with(own)))
-        .map(|line| format!("{line}\n"))
+        .flat_map(|line| [line, "\n"])
         .collect();
     if !text.contains("server {") && !text.contains("http {") {
         let port = ports.values().next().copied().unwrap_or_default();
