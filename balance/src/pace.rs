@@ -7,7 +7,7 @@
 //! them apart is the *least* wait: a queue begins to run late when for `target`, and as long again, nobody was served who
 //! had waited for `target` at most, and never was it empty. **The most.** From then on only as many may wait as get through within
 //! `target` at the pace of late (Little's law), whatever the order, one at least; so whoever stays waits for about `target`, and
-//! what comes free finds somebody. It ends when half of that wait: the load was the reason, and is gone.
+//! what comes free finds somebody. It ends when less than half of that wait: the load was the reason, and is gone.
 //! Source: the standing queue of `CoDel` (Nichols and Jacobson 2012). Not its control law: that lets one go, then another
 //! one sooner, until the senders slow down. Clients of a web server do not slow down.
 
@@ -65,7 +65,7 @@ impl Pace {
         let between = if self.between == 0 { now.0.saturating_sub(self.began.0) } else { self.between };
         let most = usize::try_from(target.0 / between.max(1)).unwrap_or(usize::MAX).max(1);
         let begins = now.0 >= self.in_time.0.saturating_add(target.0.saturating_mul(2));
-        self.late = (self.late && length > most / 2) || (begins && length > most);
+        self.late = (self.late && length.saturating_mul(2) >= most) || (begins && length > most);
         self.late.then_some(most)
     }
 }

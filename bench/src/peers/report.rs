@@ -39,7 +39,7 @@ pub(crate) fn configurations(outcome: &Outcome) -> String {
     for entry in outcome.entries.iter().filter(|entry| !entry.configuration.is_empty()) {
         let (name, proxy, version) = (entry.contender.name, entry.contender.kind.name(), entry.version.as_str());
         let text = entry.configuration.trim_end();
-        writeln!(all, "### {name} ({proxy} {version}): {}\n\n```\n{text}\n```\n", entry.contender.about)
+        writeln!(all, "### {name} ({proxy} {version}): {}\n\n```text\n{text}\n```\n", entry.contender.about)
             .unwrap_or_default();
     }
     all

@@ -225,7 +225,8 @@ pub(super) fn read(route: &Section<'_>, sink: &mut Sink) -> Result<Option<Arc<Ed
     let answer_table = route.table(&ANSWER_HEADERS_TABLE, sink);
     let answer = answer_table.as_ref().map_err(|reported| *reported).and_then(|section| read_fields(section, sink));
     if answer.iter().flat_map(|answer| &answer.set).any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        let fault = Fault::new("an answer has no `Host`", "belongs to requests");
+        let fault =
+            Fault::new("an answer has no `Host`", "belongs to requests").help("set it in `headers`, or leave it out");
         return Err(sink.wrong(route.span(ANSWER_HEADERS_TABLE.name), fault));
     }
     let (path, mut request, answer) = (path?, request?, answer?);
@@ -263,7 +264,8 @@ pub(super) fn read_answer(route: &Section<'_>, sink: &mut Sink) -> Result<Option
         return Err(sink.wrong(section.span(LOCATION.name), fault.help("write `status = 302`, or another redirection")));
     }
     if body.is_some() && matches!(status, 204 | 205 | 304) {
-        let fault = Fault::new(format!("an answer of status {status} has no body"), "cannot be sent");
+        let fault = Fault::new(format!("an answer of status {status} has no body"), "cannot be sent")
+            .help("leave `body` out, or write another status");
         return Err(sink.wrong(section.span(BODY.name), fault));
     }
     if body.is_none() && kind.is_some() {

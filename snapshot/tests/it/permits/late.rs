@@ -57,6 +57,7 @@ async fn when_everybody_waits_too_long_the_newest_of_the_last_class_are_told_to_
     assert!(permits.waiting() <= 2, "what gets through within a second");
     let told: Vec<_> = batch.iter_mut().filter_map(outcome).map(Result::unwrap_err).collect();
     assert!(told.len() == 8 && told.iter().all(|why| matches!(why, Unserved::Shed { .. })), "{told:?}");
+    let _places: Vec<_> = (permits.waiting()..2).map(|_| waiting(ask(0))).collect();
     assert!(matches!(refused(ask(1)), Unserved::Shed { .. }), "a further one is the newest");
 }
 
