@@ -78,7 +78,8 @@ fn hints(listen: SocketAddr, admin: SocketAddr) -> String {
          \x20 curl -sS --data-binary '@{photo}' 'http://{listen}/optimize?text=NWS&position=br' -o marked.jpg\n\
          \x20 curl -sS -D - -o /dev/null --data-binary '@{photo}' 'http://{listen}/optimize?position=tile&opacity=0.2'\n\
          \x20 curl -sS http://{admin}/metrics | grep weir_tries_total\n\n\
-         the first saves the marked photo as marked.jpg, the second shows who drew it; Ctrl-C ends the demo"
+         the first saves the marked photo as marked.jpg, the second shows who drew it;\n\
+         http://{admin}/ in a browser shows them all at work; Ctrl-C ends the demo"
     )
 }
 

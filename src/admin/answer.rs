@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::guard::Outcome;
+
 /// A call that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -46,6 +48,7 @@ struct Told<'a> {
 impl IntoResponse for Mistake {
     fn into_response(self) -> Response {
         let mut answer = json(self.status, &Told { error: &self.error, help: &self.help });
+        answer.extensions_mut().insert(Outcome(self.error.into_owned()));
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"weir\"");
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -28,8 +28,8 @@ pub(super) async fn change(
     let drained = if drained { "drained" } else { "not drained" };
     let before = if is_new { "" } else { ", as it was before" };
     say(&visible(&format!("{address} of {service}: {drained}, weight {weight}, {}{before}", state.replace('_', " "))));
-    let plural = if serving == 1 { "endpoint gets" } else { "endpoints get" };
-    say(&visible(&format!("{serving} {plural} the requests of {service}")));
+    let plural = if serving == 1 { "endpoint" } else { "endpoints" };
+    say(&visible(&format!("{serving} {plural} of {service} not drained")));
     if let Some(note) = note {
         say(&visible(&note));
     }

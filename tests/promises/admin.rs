@@ -97,6 +97,9 @@ fn a_change_without_the_token_or_with_a_wrong_one_is_refused_counted_and_logged(
     assert_eq!(call(&weir, &drain, &format!("{host}Authorization: Bearer right-token\r\n"), "").status, 200);
     assert_eq!(endpoint(&weir, one.address())["drained"], true);
     wait_for_words(&weir, "admin change peer=127.0.0.1:");
+    let nowhere = action("127.0.0.1:1".parse().unwrap(), "drain");
+    assert_eq!(call(&weir, &nowhere, &format!("{host}Authorization: Bearer right-token\r\n"), "").status, 404);
+    wait_for_words(&weir, "status=404 outcome=\"service `s` has no endpoint `127.0.0.1:1`");
     assert!(!weir.output().contains("right-token") && !weir.output().contains("wrong-token"));
     std::fs::write(&file, "another-token\n").unwrap();
     assert_eq!(call(&weir, &drain, &format!("{host}Authorization: Bearer right-token\r\n"), "").status, 401);

@@ -12,7 +12,7 @@ pub(crate) struct Page {
 }
 
 /// Where comments behind values begin; longer lines have theirs one blank behind them.
-const COMMENTS: usize = 31;
+const COMMENTS: usize = 30;
 
 impl Page {
     pub(crate) fn new(introduction: &str) -> Self {
@@ -62,7 +62,7 @@ impl Page {
     fn pair<K: Kind, A>(&mut self, key: &Key<K, A>, value: &K::Out, is_default: bool) {
         let pair = pair(key, value);
         if is_default {
-            self.line(&format!("{pair:<COMMENTS$}# default"));
+            self.line(&format!("{pair:<COMMENTS$} # default"));
         } else {
             self.line(&pair);
         }
