@@ -372,9 +372,10 @@ impl State {
         match self.queue.push(&entry, waiter) {
             Err(_) => {
                 let retry_after = self.retry_after();
-                let (why, count) = match late {
-                    true => (Unserved::Shed { retry_after }, &mut self.refused.shed),
-                    false => (Unserved::Full { retry_after }, &mut self.refused.full),
+                let (why, count) = if late {
+                    (Unserved::Shed { retry_after }, &mut self.refused.shed)
+                } else {
+                    (Unserved::Full { retry_after }, &mut self.refused.full)
                 };
                 *count += 1;
                 (Answer::Refused(why), None)
@@ -382,9 +383,10 @@ impl State {
             Ok(pushed) => {
                 if let Some(displaced) = pushed.displaced {
                     let retry_after = self.retry_after();
-                    let (why, count) = match late {
-                        true => (Unserved::Shed { retry_after }, &mut self.refused.shed),
-                        false => (Unserved::Displaced { retry_after }, &mut self.refused.displaced),
+                    let (why, count) = if late {
+                        (Unserved::Shed { retry_after }, &mut self.refused.shed)
+                    } else {
+                        (Unserved::Displaced { retry_after }, &mut self.refused.displaced)
                     };
                     *count += 1;
                     after.wakers.extend(displaced.seat.give(Err(why)));
