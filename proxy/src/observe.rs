@@ -144,6 +144,8 @@ pub(crate) struct Observe {
 type CounterKey = (&'static str, Arc<str>, Arc<str>, &'static str);
 
 struct RouteMetrics {
+    /// The service that they are of: a reload may lead a route elsewhere.
+    service: Arc<str>,
     /// By the status's first digit; index 0 for answers that never came.
     classes: [Counter; 6],
     gone: Counter,
@@ -275,12 +277,13 @@ impl Observe {
 
     fn route(&self, route: &Route) -> Arc<RouteMetrics> {
         let known = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(&route.name).cloned();
-        known.unwrap_or_else(|| {
+        known.filter(|known| known.service == *route.pool.service()).unwrap_or_else(|| {
             let (name, service) = (route.name.to_string(), route.pool.service().to_string());
             let requests = |code: &'static str| {
                 metrics::counter!("weir_requests_total", "route" => name.clone(), "service" => service.clone(), "code" => code)
             };
             let made = Arc::new(RouteMetrics {
+                service: Arc::clone(route.pool.service()),
                 classes: CLASSES.map(requests),
                 gone: requests("499"),
                 seconds: metrics::histogram!("weir_request_seconds", "route" => name.clone(), "service" => service.clone()),

@@ -239,11 +239,11 @@ impl Permits {
         if !pool.might_serve(now, &[]) {
             return Outlook::Refused(Unserved::NoEndpoint);
         }
-        match state.queue.len() {
-            waiting if waiting >= state.queue.rules().max => {
-                Outlook::Refused(Unserved::Full { retry_after: state.retry_after() })
-            }
-            ahead => Outlook::Waits { ahead },
+        let (ahead, retry_after) = (state.queue.len(), state.retry_after());
+        match state.queue.is_full() {
+            true if ahead < state.queue.rules().max => Outlook::Refused(Unserved::Shed { retry_after }),
+            true => Outlook::Refused(Unserved::Full { retry_after }),
+            false => Outlook::Waits { ahead },
         }
     }
 
