@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use weir_balance::Nanos;
 use weir_snapshot::WorkFrom;
 
@@ -171,11 +171,14 @@ fn nanos(millis: f64) -> Nanos {
 /// The longest work that an endpoint's word is taken for.
 const LONGEST: f64 = 3_600_000.0;
 
+/// Made once: a name given as text is parsed with every answer.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// The work that an answer's `Server-Timing` tells, without what it waited at the endpoint.
 ///
 /// Source: W3C Server Timing; the metric is called `work`, its `dur` is in milliseconds.
 pub(crate) fn told(answer: &HeaderMap) -> Option<Duration> {
-    let fields = answer.get_all("server-timing").iter().filter_map(|value| value.to_str().ok());
+    let fields = answer.get_all(SERVER_TIMING).iter().filter_map(|value| value.to_str().ok());
     let metric = fields
         .flat_map(|field| field.split(','))
         .find(|metric| metric.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("work")))?;
@@ -197,7 +200,7 @@ mod tests {
     fn answer(fields: &[&str]) -> HeaderMap {
         let values = fields.iter().map(|field| HeaderValue::from_str(field).unwrap());
         let mut map = HeaderMap::new();
-        map.extend(values.map(|value| (http::header::HeaderName::from_static("server-timing"), value)));
+        map.extend(values.map(|value| (SERVER_TIMING, value)));
         map
     }
 
