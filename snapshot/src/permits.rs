@@ -406,8 +406,10 @@ impl State {
         }
         self.expire(now, after);
         let Some(pool) = self.held.clone() else { return };
-        loop {
-            let rules = self.rules;
+        let rules = self.rules;
+        // Whoever is served takes a permit of an endpoint that has one left, a small one maybe beyond its capacity. So
+        // while there is none nobody is asked, which after most changes is so, and costs less than one in vain.
+        while some_have_room(&pool, &rules, now) {
             let taken = self.queue.take(|waiter| {
                 let tried = waiter.tried.slots(&pool);
                 match grant(&rules, &pool, now, waiter.key, &tried, waiter.small) {
@@ -487,6 +489,12 @@ fn grant(
     small: bool,
 ) -> Option<Lease> {
     pool.lease_where(now, key, tried, has_room(pool, rules, now, small)).map(Lease::with_permit)
+}
+
+/// Whether any endpoint has a permit left for anybody: without one [`grant`] finds none, whoever asks and whatever it tried.
+fn some_have_room(pool: &Pool, rules: &QueueRules, now: Moment) -> bool {
+    let has_room = has_room(pool, rules, now, true);
+    pool.members().iter().any(|member| !member.drained && has_room(member))
 }
 
 /// Whether an endpoint has a permit left for an exchange that is small, or is not.
