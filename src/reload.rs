@@ -11,7 +11,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tracing::{error, info, warn};
 use weir_config::{Change, Config};
@@ -24,6 +24,8 @@ use crate::notify::Supervisor;
 use crate::signals::Hangups;
 use crate::{log, watch};
 
+/// How long a reload waits for the access log to be opened.
+const OPENING: Duration = Duration::from_secs(5);
 /// How many reloads are remembered.
 const REMEMBERED: usize = 20;
 /// Most bytes of a file: a thousand times more than a large one has.
@@ -223,9 +225,14 @@ impl Reloader {
         let log = if new.log == old.log {
             None
         } else {
-            match log::open(&new.log) {
-                Ok(log) => Some(log),
-                Err(error) => return rejected(with_causes(&error)),
+            // Aside, and not for ever: to open a pipe that nobody reads, or a file on a disk that hangs, never ends.
+            let wanted = new.log.clone();
+            let opening = tokio::task::spawn_blocking(move || log::open(&wanted));
+            match tokio::time::timeout(OPENING, opening).await {
+                Ok(Ok(Ok(log))) => Some(log),
+                Ok(Ok(Err(error))) => return rejected(with_causes(&error)),
+                Ok(Err(broken)) => return rejected(with_causes(&broken)),
+                Err(_) => return rejected(format!("error: the access log cannot be opened within {OPENING:?}")),
             }
         };
         let applied = if new.routes == old.routes && new.services == old.services {

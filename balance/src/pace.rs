@@ -31,8 +31,8 @@ impl Pace {
     /// Room came free; `busy`: somebody waits for it.
     pub fn freed(&mut self, now: Nanos, busy: bool) {
         let last = self.last.replace(now);
-        // Between two that came free while nobody waited there may be any time.
-        if let (Some(last), true) = (last, busy) {
+        // Between two of which the one came before anybody waited there may be any time.
+        if let Some(last) = last.filter(|last| busy && *last >= self.began) {
             let gap = now.0.saturating_sub(last.0).max(1);
             self.between =
                 if self.between == 0 { gap } else { (self.between / 16 * 15).saturating_add(gap / 16).max(1) };

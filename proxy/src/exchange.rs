@@ -235,7 +235,7 @@ impl Exchange<'_> {
         let service = route.pool.service();
         let prediction = self.core.works.predict(service, route.settings.queueing.work, held, length);
         if let Some(prediction) = &prediction {
-            self.core.observe.work_predicted(service, Duration::from_nanos(prediction.work.0));
+            prediction.metrics().predicted(Duration::from_nanos(prediction.work.0));
         }
         Some(Demand::new(self.timer.now(), client, prediction))
     }

@@ -68,6 +68,8 @@ pub struct Explanation {
     pub work: Option<Nanos>,
     /// What the pool would do; `None` when it would not be asked.
     pub outlook: Option<Outlook>,
+    /// The status of what the route answers by itself, in place of a service.
+    pub answered: Option<u16>,
     /// Why weir would answer by itself.
     pub refused: Option<Refused>,
 }
@@ -85,12 +87,13 @@ pub(crate) fn explain(core: &Core, listener: Option<&ListenerSettings>, question
         key: None,
         work: None,
         outlook: None,
+        answered: None,
         refused: None,
     };
     let refusal = listener
         .ok_or(Refusal::NoRoute)
-        .and_then(|listener| head_of(question, listener))
-        .and_then(|head| told.ask(core, &snapshot, &head, question.key));
+        .and_then(|listener| Ok((listener.address, head_of(question, listener)?)))
+        .and_then(|(listener, head)| told.ask(core, &snapshot, (listener, &head), question.key));
     told.refused = refusal.err().map(Refused::from);
     told
 }
@@ -100,7 +103,7 @@ impl Explanation {
         &mut self,
         core: &Core,
         snapshot: &weir_snapshot::Snapshot,
-        head: &Head,
+        (listener, head): (SocketAddr, &Head),
         key: Option<u64>,
     ) -> Result<(), Refusal> {
         let client = Client::of(SocketAddr::new(self.client, 0), head, &core.trusted_proxies.load_full());
@@ -108,8 +111,12 @@ impl Explanation {
         self.host = head.host().map(str::to_owned);
         let path = normalised(head.path()).ok_or(Refusal::BadRequest(Fault::EscapesRoot))?;
         self.path = Some(String::from_utf8_lossy(&path).into_owned());
-        let route = snapshot.routes.find(head.host(), &path).ok_or(Refusal::NoRoute)?;
+        let route = snapshot.routes.find_on(listener, head.host(), &path).ok_or(Refusal::NoRoute)?;
         self.route = Some(Arc::clone(route));
+        if let Some(answer) = &route.settings.answer {
+            self.answered = Some(answer.status);
+            return Ok(());
+        }
         let length = match head.framing {
             Framing::Length(length) => Some(length),
             Framing::None | Framing::Chunked => None,

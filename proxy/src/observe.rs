@@ -135,7 +135,6 @@ pub fn describe() {
 pub(crate) struct Observe {
     routes: RwLock<HashMap<Arc<str>, Arc<RouteMetrics>>>,
     endpoints: RwLock<HashMap<usize, KnownEndpoint>>,
-    services: RwLock<HashMap<Arc<str>, Arc<ServiceMetrics>>>,
     counters: RwLock<HashMap<CounterKey, Counter>>,
     held: OnceLock<Counter>,
     streamed: OnceLock<Counter>,
@@ -144,20 +143,19 @@ pub(crate) struct Observe {
 type CounterKey = (&'static str, Arc<str>, Arc<str>, &'static str);
 
 struct RouteMetrics {
+    /// Whose they are: a reload may give the route another.
+    service: Arc<str>,
     /// By the status's first digit; index 0 for answers that never came.
     classes: [Counter; 6],
     gone: Counter,
     seconds: Histogram,
-}
-
-/// Of a service with a queue.
-struct ServiceMetrics {
-    queued: Histogram,
-    work: OnceLock<WorkMetrics>,
+    /// Of a service with a queue.
+    queued: OnceLock<Histogram>,
 }
 
 /// Of a service that predicts work.
-struct WorkMetrics {
+#[derive(Debug)]
+pub(crate) struct WorkMetrics {
     predicted: Histogram,
     ratio: Histogram,
 }
@@ -193,12 +191,22 @@ impl EndpointMetrics {
 }
 
 #[expect(clippy::disallowed_macros, reason = "this is the file that writes metrics")]
-impl ServiceMetrics {
-    fn work(&self, service: &str) -> &WorkMetrics {
-        self.work.get_or_init(|| WorkMetrics {
+impl WorkMetrics {
+    pub(crate) fn new(service: &str) -> Self {
+        Self {
             predicted: metrics::histogram!("weir_work_predicted_seconds", "service" => service.to_owned()),
             ratio: metrics::histogram!(RATIO_METRIC, "service" => service.to_owned()),
-        })
+        }
+    }
+
+    /// Work was predicted.
+    pub(crate) fn predicted(&self, work: Duration) {
+        self.predicted.record(work.as_secs_f64());
+    }
+
+    /// The real work came to be known: predicted over real.
+    pub(crate) fn learnt(&self, ratio: f64) {
+        self.ratio.record(ratio);
     }
 }
 
@@ -219,29 +227,9 @@ impl Observe {
         }
         metrics.seconds.record(total.as_secs_f64());
         if let Some(queued) = record.queued {
-            self.service(route.pool.service()).queued.record(queued.as_secs_f64());
+            let made = || metrics::histogram!("weir_queue_seconds", "service" => route.pool.service().to_string());
+            metrics.queued.get_or_init(made).record(queued.as_secs_f64());
         }
-    }
-
-    /// The metrics of a service with a queue.
-    fn service(&self, service: &Arc<str>) -> Arc<ServiceMetrics> {
-        let known = self.services.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned();
-        known.unwrap_or_else(|| {
-            let queued = metrics::histogram!("weir_queue_seconds", "service" => service.to_string());
-            let made = Arc::new(ServiceMetrics { queued, work: OnceLock::new() });
-            self.services.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(service), made.clone());
-            made
-        })
-    }
-
-    /// Work was predicted.
-    pub(crate) fn work_predicted(&self, service: &Arc<str>, work: Duration) {
-        self.service(service).work(service).predicted.record(work.as_secs_f64());
-    }
-
-    /// The real work came to be known: predicted over real.
-    pub(crate) fn work_learnt(&self, service: &Arc<str>, ratio: f64) {
-        self.service(service).work(service).ratio.record(ratio);
     }
 
     /// What a service has learnt; written when somebody looks.
@@ -275,15 +263,17 @@ impl Observe {
 
     fn route(&self, route: &Route) -> Arc<RouteMetrics> {
         let known = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(&route.name).cloned();
-        known.unwrap_or_else(|| {
+        known.filter(|known| known.service == *route.pool.service()).unwrap_or_else(|| {
             let (name, service) = (route.name.to_string(), route.pool.service().to_string());
             let requests = |code: &'static str| {
                 metrics::counter!("weir_requests_total", "route" => name.clone(), "service" => service.clone(), "code" => code)
             };
             let made = Arc::new(RouteMetrics {
+                service: Arc::clone(route.pool.service()),
                 classes: CLASSES.map(requests),
                 gone: requests("499"),
                 seconds: metrics::histogram!("weir_request_seconds", "route" => name.clone(), "service" => service.clone()),
+                queued: OnceLock::new(),
             });
             self.routes.write().unwrap_or_else(PoisonError::into_inner).insert(route.name.clone(), made.clone());
             made

@@ -102,8 +102,7 @@ impl Plan<'_> {
         let real = answer.and_then(|(_, fields)| work::told(fields)).unwrap_or(taken);
         // What was turned away, or went wrong, tells little of the work of what is not.
         if let (Some(prediction), Some((200..300, _))) = (&demand.prediction, answer) {
-            let ratio = prediction.learn(real);
-            self.core.observe.work_learnt(self.route.pool.service(), ratio);
+            prediction.metrics().learnt(prediction.learn(real));
         }
         if let (Some(permits), true) = (lease.pool().permits(), waited) {
             let real = Nanos(u64::try_from(real.as_nanos()).unwrap_or(u64::MAX));

@@ -216,6 +216,7 @@ impl Live {
             let transition = verdict.restore(now);
             if transition.is_some() || self.is_new() {
                 self.turn_to(HEALTHY);
+                self.begins(now);
             }
             transition
         });

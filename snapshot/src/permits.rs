@@ -239,11 +239,11 @@ impl Permits {
         if !pool.might_serve(now, &[]) {
             return Outlook::Refused(Unserved::NoEndpoint);
         }
-        match state.queue.len() {
-            waiting if waiting >= state.queue.rules().max => {
-                Outlook::Refused(Unserved::Full { retry_after: state.retry_after() })
-            }
-            ahead => Outlook::Waits { ahead },
+        let (ahead, retry_after) = (state.queue.len(), state.retry_after());
+        match state.queue.is_full() {
+            true if ahead < state.queue.rules().max => Outlook::Refused(Unserved::Shed { retry_after }),
+            true => Outlook::Refused(Unserved::Full { retry_after }),
+            false => Outlook::Waits { ahead },
         }
     }
 
@@ -372,9 +372,10 @@ impl State {
         match self.queue.push(&entry, waiter) {
             Err(_) => {
                 let retry_after = self.retry_after();
-                let (why, count) = match late {
-                    true => (Unserved::Shed { retry_after }, &mut self.refused.shed),
-                    false => (Unserved::Full { retry_after }, &mut self.refused.full),
+                let (why, count) = if late {
+                    (Unserved::Shed { retry_after }, &mut self.refused.shed)
+                } else {
+                    (Unserved::Full { retry_after }, &mut self.refused.full)
                 };
                 *count += 1;
                 (Answer::Refused(why), None)
@@ -382,9 +383,10 @@ impl State {
             Ok(pushed) => {
                 if let Some(displaced) = pushed.displaced {
                     let retry_after = self.retry_after();
-                    let (why, count) = match late {
-                        true => (Unserved::Shed { retry_after }, &mut self.refused.shed),
-                        false => (Unserved::Displaced { retry_after }, &mut self.refused.displaced),
+                    let (why, count) = if late {
+                        (Unserved::Shed { retry_after }, &mut self.refused.shed)
+                    } else {
+                        (Unserved::Displaced { retry_after }, &mut self.refused.displaced)
                     };
                     *count += 1;
                     after.wakers.extend(displaced.seat.give(Err(why)));
@@ -404,8 +406,10 @@ impl State {
         }
         self.expire(now, after);
         let Some(pool) = self.held.clone() else { return };
-        loop {
-            let rules = self.rules;
+        let rules = self.rules;
+        // Whoever is served takes a permit of an endpoint that has one left, a small one maybe beyond its capacity. So
+        // while there is none nobody is asked, which after most changes is so, and costs less than one in vain.
+        while some_have_room(&pool, &rules, now) {
             let taken = self.queue.take(|waiter| {
                 let tried = waiter.tried.slots(&pool);
                 match grant(&rules, &pool, now, waiter.key, &tried, waiter.small) {
@@ -485,6 +489,12 @@ fn grant(
     small: bool,
 ) -> Option<Lease> {
     pool.lease_where(now, key, tried, has_room(pool, rules, now, small)).map(Lease::with_permit)
+}
+
+/// Whether any endpoint has a permit left for anybody: without one [`grant`] finds none, whoever asks and whatever it tried.
+fn some_have_room(pool: &Pool, rules: &QueueRules, now: Moment) -> bool {
+    let has_room = has_room(pool, rules, now, true);
+    pool.members().iter().any(|member| !member.drained && has_room(member))
 }
 
 /// Whether an endpoint has a permit left for an exchange that is small, or is not.

@@ -131,9 +131,9 @@ impl Access {
             return Err(Denied::Host);
         }
         if changes {
-            if let Some(origin) = text(fields, header::ORIGIN.as_str())
-                && !host.is_some_and(|host| is_same(origin, host))
-            {
+            // One that cannot be read, or two, are nobody's own.
+            let origin = || text(fields, header::ORIGIN.as_str()).zip(host);
+            if fields.contains_key(header::ORIGIN) && !origin().is_some_and(|(origin, host)| is_same(origin, host)) {
                 return Err(Denied::Origin);
             }
             let json = text(fields, header::CONTENT_TYPE.as_str()).is_some_and(|kind| {
@@ -167,6 +167,10 @@ impl Token {
 
 fn read(file: &Path) -> Result<Box<[u8]>, TokenError> {
     let unreadable = |source| TokenError::Unreadable { file: file.to_path_buf(), source };
+    // What is no file, a pipe for example, might never be read to its end.
+    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other("it is no regular file")));
+    }
     let held = std::fs::read(file).map_err(unreadable)?;
     let token = held.trim_ascii();
     if token.is_empty() || token.len() > LONGEST || !token.iter().all(u8::is_ascii_graphic) {
@@ -268,6 +272,8 @@ mod tests {
         {
             assert_eq!(check(&[JSON, ("origin", other)]), Err(Denied::Origin), "{other}");
         }
+        let own = ("origin", "http://127.0.0.1:9090");
+        assert_eq!(check(&[JSON, own, own]), Err(Denied::Origin), "two are none");
     }
 
     #[test]

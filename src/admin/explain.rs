@@ -67,7 +67,7 @@ struct Candidate<'a> {
 /// What would happen.
 #[derive(Serialize)]
 struct Outcome<'a> {
-    /// `chosen`, `waits` or `refused`.
+    /// `chosen`, `waits`, `answered` (by the route itself) or `refused`.
     what: &'static str,
     endpoint: Option<&'a str>,
     /// `normal`, `trial` or `last_resort`.
@@ -88,7 +88,7 @@ pub(crate) fn explained<'a>(
     times: &Times,
 ) -> Explained<'a> {
     let route = found.route.as_deref();
-    let pool = route.map(|route| &*route.pool);
+    let pool = route.filter(|_| found.answered.is_none()).map(|route| &*route.pool);
     let queue = pool.and_then(Pool::permits).map(|permits| permits.report());
     let chosen = match found.outlook {
         Some(Outlook::Chosen(chosen)) => Some(chosen),
@@ -113,7 +113,7 @@ pub(crate) fn explained<'a>(
         route: route.map(|route| RouteChoice { name: &route.name, why: matched(route) }),
         service: pool.map(|pool| &**pool.service()),
         policy: pool.map(|pool| pool.policy().word()),
-        key: route.and_then(|route| key(route, found)),
+        key: route.filter(|_| pool.is_some()).and_then(|route| key(route, found)),
         queue: queue.as_ref().map(|queue| QueueNow {
             waiting: queue.waiting,
             max: queue.rules.order.max,
@@ -132,6 +132,9 @@ fn matched(route: &Route) -> String {
         whose if route.host.is_none() => format!("{whose}, for no route of this very host matches"),
         whose => whose.to_owned(),
     };
+    if route.exact {
+        return format!("it is for exactly this path, among the routes of {whose}");
+    }
     format!("the longest path that begins the request's among the routes of {whose}")
 }
 
@@ -182,6 +185,12 @@ fn outcome<'a>(found: &'a Explanation, times: &Times) -> Outcome<'a> {
         reason: None,
         why: String::new(),
     };
+    if let Some(status) = found.answered {
+        outcome.what = "answered";
+        outcome.status = Some(status);
+        outcome.why.push_str("the route answers by itself (`answer`), without a service");
+        return outcome;
+    }
     match (found.outlook, pool) {
         (Some(Outlook::Chosen(chosen)), Some(pool)) => {
             let member = pool.member(chosen.slot);

@@ -48,9 +48,17 @@ pub(crate) async fn guard(
 fn refuse(denied: Denied, peer: SocketAddr, request: &Request) -> Response {
     observe::refused(denied.label());
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
-    let (method, path, reason) = (request.method(), request.uri().path(), denied.label());
+    // Nobody who was refused decides how long a line of the log is.
+    let (path, origin) = (cut(request.uri().path()), cut(origin));
+    let (method, reason) = (request.method(), denied.label());
     tracing::warn!(%peer, %method, path, reason, origin, "admin call refused");
     denied.mistake().into_response()
+}
+
+/// The beginning of a text.
+fn cut(text: &str) -> &str {
+    const MOST: usize = 256;
+    text.char_indices().nth(MOST).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 /// There is no such call.

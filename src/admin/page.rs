@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 /// Path, type, text.
@@ -32,10 +32,12 @@ const FIELDS: [(HeaderName, &str); 5] = [
 
 /// Adds the files of the page.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    FILES.into_iter().fold(router, |router, (path, kind, text)| router.route(path, get(move || file(kind, text))))
+    FILES
+        .into_iter()
+        .fold(router, |router, (path, kind, text)| router.route(path, get(move || async move { file(kind, text) })))
 }
 
-async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
+fn file(kind: &'static str, text: &'static str) -> Response {
     let mut answer = ([(header::CONTENT_TYPE, kind)], text).into_response();
     for (name, value) in FIELDS {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));

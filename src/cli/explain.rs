@@ -86,6 +86,7 @@ fn page(explained: &Explained, look: Look) -> String {
     }
     let what = match (&outcome.endpoint, outcome.status) {
         (Some(endpoint), _) => format!("{endpoint}, {}", outcome.why),
+        (None, Some(status)) if outcome.what == "answered" => format!("{status}: {}", outcome.why),
         (None, Some(status)) => {
             format!("refused with {status} ({}): {}", outcome.reason.as_deref().unwrap_or("no reason"), outcome.why)
         }

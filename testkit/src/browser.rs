@@ -1,4 +1,4 @@
-//! A real browser without a window, driven over WebDriver (W3C Recommendation) through `chromedriver`.
+//! A real browser without a window, driven over `WebDriver` (W3C Recommendation) through `chromedriver`.
 //!
 //! In: a page's address and scripts. Out: what the scripts give, and what the page complained of.
 //! The browser and its driver end with the value; the driver runs in a folder of its own.
@@ -49,7 +49,7 @@ impl Browser {
         self.call("POST", "execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// Presses the key, by its WebDriver code point or letter, wherever the focus is.
+    /// Presses the key, by its `WebDriver` code point or letter, wherever the focus is.
     pub fn press(&self, key: &str) {
         let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
         self.call("POST", "actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }));

@@ -240,6 +240,17 @@ fn what_can_be_done_in_time_is_never_refused_and_of_bursts_the_batch_alone() {
 }
 
 #[test]
+fn a_time_in_which_nobody_waited_says_nothing_of_how_fast_room_comes_free() {
+    let mut pace = Pace::default();
+    pace.freed(Nanos(0), false);
+    pace.began(Nanos(3600 * SECOND));
+    pace.freed(Nanos(3600 * SECOND + SECOND / 10), true);
+    assert_eq!(pace.through(1), None, "the first that comes free has none before it");
+    pace.freed(Nanos(3600 * SECOND + SECOND / 5), true);
+    assert_eq!(pace.through(10), Some(Nanos(SECOND)));
+}
+
+#[test]
 fn it_begins_after_twice_the_target_without_anybody_in_time_and_ends_below_half_of_the_most() {
     let second = |seconds: u64| Nanos(seconds * SECOND);
     let mut pace = Pace::default();

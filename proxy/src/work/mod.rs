@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use weir_balance::Nanos;
 use weir_snapshot::WorkFrom;
 
@@ -23,6 +23,7 @@ use self::image::pixels;
 use self::model::{Model, Size};
 use self::quantile::Quantile;
 use crate::body::Held;
+use crate::observe::WorkMetrics;
 
 /// What is thought of pictures before the first answer: decoding and encoding a megapixel of JPEG takes one core of our
 /// day about 20 ms, whatever its bytes.
@@ -39,7 +40,11 @@ pub(crate) struct Works {
 
 /// What one service has learnt. Outlasts snapshots.
 #[derive(Debug)]
-pub(crate) struct Learner(Mutex<Learnt>);
+pub(crate) struct Learner {
+    learnt: Mutex<Learnt>,
+    /// Kept here, so that no exchange looks them up.
+    metrics: WorkMetrics,
+}
 
 #[derive(Debug)]
 struct Learnt {
@@ -114,18 +119,19 @@ impl Works {
         let known = self.services.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned();
         known.unwrap_or_else(|| {
             let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
-            services.entry(Arc::clone(service)).or_insert_with(|| Arc::new(Learner::new())).clone()
+            services.entry(Arc::clone(service)).or_insert_with(|| Arc::new(Learner::new(service))).clone()
         })
     }
 }
 
 impl Learner {
-    fn new() -> Self {
-        Self(Mutex::new(Learnt {
+    fn new(service: &str) -> Self {
+        let learnt = Mutex::new(Learnt {
             picture: Model::new(PICTURE),
             body: Model::new(BODY),
             errors: [Quantile::new(0.1), Quantile::new(0.5), Quantile::new(0.9)],
-        }))
+        });
+        Self { learnt, metrics: WorkMetrics::new(service) }
     }
 
     fn report(&self, service: &Arc<str>) -> WorkReport {
@@ -139,7 +145,7 @@ impl Learner {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Learnt) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.learnt.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -150,6 +156,11 @@ impl Learnt {
 }
 
 impl Prediction {
+    /// Where it is recorded, and how well it did.
+    pub(crate) fn metrics(&self) -> &WorkMetrics {
+        &self.learner.metrics
+    }
+
     /// It really was this much. Gives predicted over real.
     pub(crate) fn learn(&self, real: Duration) -> f64 {
         let real = real.as_secs_f64() * 1e3;
@@ -171,11 +182,14 @@ fn nanos(millis: f64) -> Nanos {
 /// The longest work that an endpoint's word is taken for.
 const LONGEST: f64 = 3_600_000.0;
 
+/// Made once: a name given as text is parsed with every answer.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// The work that an answer's `Server-Timing` tells, without what it waited at the endpoint.
 ///
 /// Source: W3C Server Timing; the metric is called `work`, its `dur` is in milliseconds.
 pub(crate) fn told(answer: &HeaderMap) -> Option<Duration> {
-    let fields = answer.get_all("server-timing").iter().filter_map(|value| value.to_str().ok());
+    let fields = answer.get_all(SERVER_TIMING).iter().filter_map(|value| value.to_str().ok());
     let metric = fields
         .flat_map(|field| field.split(','))
         .find(|metric| metric.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("work")))?;
@@ -197,7 +211,7 @@ mod tests {
     fn answer(fields: &[&str]) -> HeaderMap {
         let values = fields.iter().map(|field| HeaderValue::from_str(field).unwrap());
         let mut map = HeaderMap::new();
-        map.extend(values.map(|value| (http::header::HeaderName::from_static("server-timing"), value)));
+        map.extend(values.map(|value| (SERVER_TIMING, value)));
         map
     }
 
