@@ -108,6 +108,11 @@ impl Memberships {
         changed
     }
 
+    /// What was settled was not published.
+    pub(super) fn unsettle(&mut self, changed: Vec<usize>) {
+        self.changed = changed;
+    }
+
     /// What each service has.
     pub(super) fn found(&self) -> Vec<Arc<[Found]>> {
         self.services.iter().map(|known| Arc::clone(&known.found)).collect()

@@ -14,7 +14,7 @@ use weir_snapshot::{Clock, Moment};
 
 use super::plan::{Opened, Opening, Plan, Running};
 use super::sources::SourceId;
-use super::{Discovery, DiscoveryError, Unbuilt, until};
+use super::{Discovery, DiscoveryError, GATHER, Unbuilt, until};
 use crate::control::Reload;
 use crate::{Applied, News, ReloadError};
 
@@ -132,6 +132,7 @@ impl Discovery {
                 self.config = config;
                 self.memberships = memberships;
                 self.publisher.publish(snapshot);
+                self.quiet_until = self.clock.now().after(GATHER);
                 self.keep(&touched);
                 for source in &unanswered {
                     warn!("{source}: no answer yet, what was known before is used");
