@@ -23,6 +23,7 @@ use self::reload::Reloading;
 use self::sources::{Numbers, Sources};
 use crate::cache::Cache;
 use crate::control::{Asked, Change, Commands};
+use crate::membership::Standing;
 use crate::source::{Opener, SourceError, Variables};
 use crate::{
     AssembleError, Control, Found, Lives, News, Overridden, OverrideError, Overrides, Report, SetupError, assemble,
@@ -207,7 +208,9 @@ impl Discovery {
     fn hear(&mut self, id: sources::SourceId, news: News) {
         let now = self.clock.now();
         if self.memberships.has(id) {
-            self.memberships.hear(id, news, now);
+            if let Some(service) = self.memberships.hear(id, news, now) {
+                self.keep(&[service]);
+            }
         } else {
             self.reloading.hear(id, news, now);
         }
@@ -305,7 +308,8 @@ impl Discovery {
         }
     }
 
-    /// Keeps what these services have for the next start.
+    /// Keeps what the sources of these services have said for the next start: what another source said is no answer to
+    /// the question of this one, and where none has said anything what was kept before stays.
     fn keep(&self, services: &[usize]) {
         let Some(cache) = &self.cache else { return };
         for &service in services {
@@ -313,8 +317,13 @@ impl Discovery {
             else {
                 continue;
             };
-            let sources = known.membership.sources().iter().zip(&settings.sources);
-            let saved = sources.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
+            let sources = known.membership.sources();
+            if !sources.iter().any(|source| source.standing == Standing::Told) {
+                continue;
+            }
+            let own = sources.iter().zip(&settings.sources);
+            let own = own.filter(|(source, _)| matches!(source.standing, Standing::Told | Standing::Cached));
+            let saved = own.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
             cache.save(&settings.name, saved.collect());
         }
     }

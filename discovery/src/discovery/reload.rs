@@ -122,7 +122,9 @@ impl Discovery {
     }
 
     /// Puts the new configuration in the place of the old one, or leaves everything as it is.
-    pub(super) async fn take_over(&mut self, Ready { plan, answer }: Ready) {
+    pub(super) async fn take_over(&mut self, Ready { mut plan, answer }: Ready) {
+        // The sources of before were followed while the new ones were waited for.
+        plan.inherit(&self.memberships);
         let config: Arc<Config> = Arc::clone(&plan.config);
         let unanswered = plan.unanswered();
         let (memberships, touched) = plan.carry_out(&self.memberships);

@@ -8,6 +8,7 @@ use crate::membership::Membership;
 use crate::{Listing, Override};
 
 mod publishing;
+mod reloads;
 
 const CONFIG: &str = r#"
 [[listener]]
