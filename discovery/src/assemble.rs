@@ -51,7 +51,7 @@ pub fn assemble(
     lives: &mut Lives,
     clock: Clock,
 ) -> Result<Snapshot, AssembleError> {
-    lives.forget_unused(&config.services);
+    lives.forget_unused();
     let none: Arc<[Found]> = Arc::default();
     let pools: Vec<_> = config
         .services
@@ -82,6 +82,7 @@ pub fn assemble(
             settings: route.settings.clone(),
         }));
     }
+    lives.leave_out(&config.services);
     Ok(Snapshot { revision: lives.next_revision(), routes: RouteTable::new(routes), pools })
 }
 

@@ -23,6 +23,7 @@ use self::reload::Reloading;
 use self::sources::{Numbers, Sources};
 use crate::cache::Cache;
 use crate::control::{Asked, Change, Commands};
+use crate::membership::Standing;
 use crate::source::{Opener, SourceError, Variables};
 use crate::{
     AssembleError, Control, Found, Lives, News, Overridden, OverrideError, Overrides, Report, SetupError, assemble,
@@ -35,6 +36,8 @@ mod sources;
 
 /// How long changes are gathered after one was published.
 const GATHER: Duration = Duration::from_millis(50);
+/// After which a snapshot that could not be assembled is tried again; what fails each time must not fill the log.
+const AGAIN: Duration = Duration::from_secs(5);
 /// From how many endpoints of changed services, services and routes on a snapshot is assembled on a blocking thread:
 /// about a millisecond.
 const LARGE: usize = 500;
@@ -76,6 +79,8 @@ pub struct Discovery {
     overrides: Arc<Overrides>,
     commands: Commands,
     reloading: Reloading,
+    /// Changes are gathered until then.
+    quiet_until: Moment,
     cache: Option<Cache>,
     report: watch::Sender<Arc<Report>>,
 }
@@ -144,6 +149,7 @@ impl Discovery {
             overrides,
             commands,
             reloading,
+            quiet_until: Moment::default(),
             cache,
             report,
         })
@@ -167,9 +173,8 @@ impl Discovery {
     /// Follows the sources until `shutdown` completes; then, or when this future is dropped, they stop where they are.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut quiet_until = Moment::default();
         loop {
-            let gathered = self.memberships.is_changed().then_some(quiet_until);
+            let gathered = self.memberships.is_changed().then_some(self.quiet_until);
             tokio::select! {
                 () = &mut shutdown => return,
                 Some((id, news)) = self.sources.news.recv() => {
@@ -178,10 +183,7 @@ impl Discovery {
                         self.hear(id, news);
                     }
                 }
-                Some(asked) = self.commands.changes.recv() => {
-                    self.obey(asked).await;
-                    quiet_until = self.clock.now().after(GATHER);
-                }
+                Some(asked) = self.commands.changes.recv() => self.obey(asked).await,
                 // One at a time: whoever comes meanwhile waits.
                 Some(reload) = self.commands.reloads.recv(), if self.reloading.is_idle() => self.prepare(reload),
                 step = self.reloading.next(self.clock) => self.go_on(step),
@@ -195,11 +197,9 @@ impl Discovery {
             }
             if let Some(ready) = self.reloading.take_ready(self.clock.now()) {
                 self.take_over(ready).await;
-                quiet_until = self.clock.now().after(GATHER);
             }
-            if self.memberships.is_changed() && self.clock.now() >= quiet_until {
+            if self.memberships.is_changed() && self.clock.now() >= self.quiet_until {
                 self.publish().await;
-                quiet_until = self.clock.now().after(GATHER);
             }
             self.report.send_replace(Arc::new(self.memberships.report(&self.overrides)));
         }
@@ -208,7 +208,9 @@ impl Discovery {
     fn hear(&mut self, id: sources::SourceId, news: News) {
         let now = self.clock.now();
         if self.memberships.has(id) {
-            self.memberships.hear(id, news, now);
+            if let Some(service) = self.memberships.hear(id, news, now) {
+                self.keep(&[service]);
+            }
         } else {
             self.reloading.hear(id, news, now);
         }
@@ -252,7 +254,7 @@ impl Discovery {
         }
     }
 
-    /// Publishes what has changed; `false` when that failed, and the last snapshot stays.
+    /// Publishes what has changed; `false` when that failed: the last snapshot stays, and it is tried again later.
     async fn publish(&mut self) -> bool {
         let changed = self.memberships.settle();
         let of_changed = changed.iter().filter_map(|&service| Some(self.memberships.at(service)?.found.len()));
@@ -261,6 +263,7 @@ impl Discovery {
         let published = match built {
             Ok(snapshot) => {
                 self.publisher.publish(snapshot);
+                self.keep(&changed);
                 true
             }
             Err(Unbuilt::Refused(error)) => {
@@ -269,7 +272,10 @@ impl Discovery {
             }
             Err(Unbuilt::Broken) => false,
         };
-        self.keep(&changed);
+        if !published {
+            self.memberships.unsettle(changed);
+        }
+        self.quiet_until = self.clock.now().after(if published { GATHER } else { AGAIN });
         published
     }
 
@@ -302,7 +308,8 @@ impl Discovery {
         }
     }
 
-    /// Keeps what these services have for the next start.
+    /// Keeps what the sources of these services have said for the next start: what another source said is no answer to
+    /// the question of this one, and where none has said anything what was kept before stays.
     fn keep(&self, services: &[usize]) {
         let Some(cache) = &self.cache else { return };
         for &service in services {
@@ -310,8 +317,13 @@ impl Discovery {
             else {
                 continue;
             };
-            let sources = known.membership.sources().iter().zip(&settings.sources);
-            let saved = sources.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
+            let sources = known.membership.sources();
+            if !sources.iter().any(|source| source.standing == Standing::Told) {
+                continue;
+            }
+            let own = sources.iter().zip(&settings.sources);
+            let own = own.filter(|(source, _)| matches!(source.standing, Standing::Told | Standing::Cached));
+            let saved = own.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
             cache.save(&settings.name, saved.collect());
         }
     }

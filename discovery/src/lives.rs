@@ -107,16 +107,23 @@ impl Lives {
 
     /// Drops what nobody else holds. Called before an assembly: the snapshot that is current then still holds its own,
     /// so that what goes and comes back within one reload is the same.
-    pub(crate) fn forget_unused(&mut self, services: &[Service]) {
-        let configured: HashSet<&str> = services.iter().map(|service| &*service.name).collect();
-        for (name, service) in &mut self.services {
-            if !configured.contains(&**name) {
-                service.last = None;
-            }
+    pub(crate) fn forget_unused(&mut self) {
+        for service in self.services.values_mut() {
             service.endpoints.retain(|_, known| known.live.strong_count() > 0);
         }
         self.services.retain(|_, service| !service.endpoints.is_empty() || Arc::strong_count(&service.turn) > 1);
         self.budgets.retain(|_, budget| Arc::strong_count(budget) > 1);
+    }
+
+    /// The services that are not among these are away. Called after an assembly: one that is refused takes none away.
+    pub(crate) fn leave_out(&mut self, services: &[Service]) {
+        let configured: HashSet<&str> = services.iter().map(|service| &*service.name).collect();
+        for (name, service) in &mut self.services {
+            if !configured.contains(&**name) && service.last.take().is_some() {
+                // A pool without anyone, so that who comes back with the service was away.
+                service.begin();
+            }
+        }
     }
 }
 

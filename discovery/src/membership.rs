@@ -52,6 +52,8 @@ pub(crate) enum Standing {
     Unheard,
     /// From before the start.
     Cached,
+    /// Another source said it, whose place this one takes.
+    Inherited,
     /// The source said it.
     Told,
 }
@@ -82,6 +84,8 @@ pub(crate) enum Note {
 pub(crate) struct Outcome {
     /// Whether the endpoints of the service are to be published anew.
     pub(crate) changed: bool,
+    /// Whether what counts now is from the source itself, and was not before.
+    pub(crate) first: bool,
     pub(crate) notes: Vec<Note>,
 }
 
@@ -116,9 +120,30 @@ impl Belief {
         }
     }
 
+    /// What the source whose place it takes said last, which counts more than what was restored; nothing when it has said
+    /// something itself.
+    pub(crate) fn inherit(&mut self, mut endpoints: Vec<Found>) {
+        if self.standing == Standing::Told {
+            return;
+        }
+        self.standing = match (endpoints.is_empty(), self.doubted) {
+            (false, _) => Standing::Inherited,
+            // It said that there are none, and nothing is left that this could be doubted for.
+            (true, true) => Standing::Told,
+            (true, false) => Standing::Unheard,
+        };
+        if endpoints.is_empty() {
+            self.doubted = false;
+            self.empty_since = None;
+        }
+        by_address(&mut endpoints);
+        self.held = endpoints.into();
+    }
+
     /// It told something.
     pub(crate) fn hear(&mut self, news: News, now: Moment, empty_after: Duration) -> Outcome {
         let mut outcome = Outcome::default();
+        let had_told = self.standing == Standing::Told;
         match news {
             News::Unchanged => {
                 self.contact(now, &mut outcome.notes);
@@ -130,6 +155,7 @@ impl Belief {
                     || self.believe(now, empty_after, &mut outcome.notes);
             }
         }
+        outcome.first = !had_told && self.standing == Standing::Told;
         outcome
     }
 

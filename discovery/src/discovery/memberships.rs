@@ -76,19 +76,26 @@ impl Memberships {
         !self.changed.is_empty()
     }
 
-    /// A source told something; what one told that is none of these is nothing.
-    pub(super) fn hear(&mut self, id: SourceId, news: News, now: Moment) {
-        let Some(&(service, source)) = self.places.get(&id) else { return };
-        let Some(known) = self.services.get_mut(service) else { return };
-        let Some(name) = known.membership.sources().get(source).map(|source| Arc::clone(&source.name)) else { return };
+    /// Whether this service has changed and is not published so yet.
+    pub(super) fn awaits_publishing(&self, service: &str) -> bool {
+        self.by_name.get(service).is_some_and(|index| self.changed.contains(index))
+    }
+
+    /// A source told something; what one told that is none of these is nothing. Gives its service when it is the first
+    /// time that it vouches for what is published anyway.
+    pub(super) fn hear(&mut self, id: SourceId, news: News, now: Moment) -> Option<usize> {
+        let &(service, source) = self.places.get(&id)?;
+        let known = self.services.get_mut(service)?;
+        let name = known.membership.sources().get(source).map(|source| Arc::clone(&source.name))?;
         observe::news(&known.name, &name, &news);
-        let Outcome { changed, notes } = known.membership.hear(source, news, now);
+        let Outcome { changed, first, notes } = known.membership.hear(source, news, now);
         for note in notes {
             say(&known.name, &name, note);
         }
         if changed && !self.changed.contains(&service) {
             self.changed.push(service);
         }
+        (first && !changed).then_some(service)
     }
 
     /// The endpoints of this service are to be published anew.
@@ -106,6 +113,11 @@ impl Memberships {
             }
         }
         changed
+    }
+
+    /// What was settled was not published.
+    pub(super) fn unsettle(&mut self, changed: Vec<usize>) {
+        self.changed = changed;
     }
 
     /// What each service has.

@@ -19,7 +19,7 @@ use super::memberships::{Known, Memberships, say};
 use super::sources::{Numbers, Order, SourceId};
 use crate::assemble::fixed;
 use crate::cache::Cache;
-use crate::membership::{Belief, Membership, Outcome};
+use crate::membership::{Belief, Membership, Outcome, Standing};
 use crate::source::{Kind, Opener};
 use crate::{Found, News, Tier, observe};
 
@@ -167,7 +167,7 @@ fn restore(cache: &Cache, service: &Service, ids: &[SourceId], plan: &mut Plan) 
 
 impl Plan {
     /// Lets each new source hold what the one whose place it takes said last, until it says otherwise itself: if that is
-    /// that there are none, it is doubted like any other that says so.
+    /// that there are none, it is doubted like any other that says so. Again whenever the old ones may have said more.
     pub(super) fn inherit(&mut self, before: &Memberships) {
         for new in self.new.values_mut() {
             if let Some(old) = new.replaces.and_then(|old| before.belief(old)) {
@@ -200,7 +200,7 @@ impl Plan {
     }
 
     /// The memberships that follow, with what is believed of the sources that go on, and the services whose sources are
-    /// not those of before.
+    /// not those of before or whose change was still to be published.
     pub(super) fn carry_out(mut self, before: &Memberships) -> (Memberships, Vec<usize>) {
         let routed: HashSet<&str> = self.config.routes.iter().map(|route| &*route.service).collect();
         let mut touched = Vec::new();
@@ -214,7 +214,8 @@ impl Plan {
                     None => before.belief(*id).cloned(),
                 })
                 .collect();
-            if old.is_none_or(|old| old.ids != ids) && !ids.is_empty() {
+            let differs = old.is_none_or(|old| old.ids != ids) || before.awaits_publishing(&settings.name);
+            if differs && !ids.is_empty() {
                 touched.push(index);
             }
             let written = fixed(settings);
@@ -232,6 +233,9 @@ impl Plan {
 
 impl Belief {
     fn take_over(&mut self, old: &Self) {
+        if old.standing == Standing::Unheard {
+            return;
+        }
         let mut endpoints = old.held().to_vec();
         if self.is_backup() != old.is_backup() {
             let tier = if self.is_backup() { Tier::BACKUP } else { Tier::PRIMARY };
@@ -239,7 +243,7 @@ impl Belief {
                 found.tier = tier;
             }
         }
-        self.restore(endpoints);
+        self.inherit(endpoints);
     }
 }
 

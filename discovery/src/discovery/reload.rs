@@ -14,7 +14,7 @@ use weir_snapshot::{Clock, Moment};
 
 use super::plan::{Opened, Opening, Plan, Running};
 use super::sources::SourceId;
-use super::{Discovery, DiscoveryError, Unbuilt, until};
+use super::{Discovery, DiscoveryError, GATHER, Unbuilt, until};
 use crate::control::Reload;
 use crate::{Applied, News, ReloadError};
 
@@ -122,7 +122,9 @@ impl Discovery {
     }
 
     /// Puts the new configuration in the place of the old one, or leaves everything as it is.
-    pub(super) async fn take_over(&mut self, Ready { plan, answer }: Ready) {
+    pub(super) async fn take_over(&mut self, Ready { mut plan, answer }: Ready) {
+        // The sources of before were followed while the new ones were waited for.
+        plan.inherit(&self.memberships);
         let config: Arc<Config> = Arc::clone(&plan.config);
         let unanswered = plan.unanswered();
         let (memberships, touched) = plan.carry_out(&self.memberships);
@@ -132,6 +134,7 @@ impl Discovery {
                 self.config = config;
                 self.memberships = memberships;
                 self.publisher.publish(snapshot);
+                self.quiet_until = self.clock.now().after(GATHER);
                 self.keep(&touched);
                 for source in &unanswered {
                     warn!("{source}: no answer yet, what was known before is used");

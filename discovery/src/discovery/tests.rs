@@ -7,6 +7,9 @@ use super::*;
 use crate::membership::Membership;
 use crate::{Listing, Override};
 
+mod publishing;
+mod reloads;
+
 const CONFIG: &str = r#"
 [[listener]]
 address = "127.0.0.1:0"
@@ -31,17 +34,31 @@ struct Scripted {
     running: JoinHandle<()>,
 }
 
+/// A discovery that does not run yet. `fixed` is what its service has at the first change, beside what is told.
+fn scripted(
+    config: &str,
+    cache: Option<Cache>,
+    fixed: Arc<[Found]>,
+) -> (Discovery, mpsc::Sender<(SourceId, News)>, Vec<SourceId>) {
+    let config = Arc::new(weir_config::parse("weir.toml", config).unwrap());
+    let (clock, mut sources) = (Clock::start(), Sources::new(Opener::new(|_| None)));
+    let told = sources.teller();
+    let names = vec![("consul a".into(), false), ("file b".into(), false)];
+    let membership = Membership::new(fixed, Duration::from_secs(30), names);
+    let ids = vec![sources.numbers.next(), sources.numbers.next()];
+    let (name, routed, found) = ("s".into(), true, Arc::default());
+    let memberships = Memberships::new(vec![Known { name, routed, membership, ids: ids.clone(), found }]);
+    (Discovery::of(config, clock, memberships, sources, cache).unwrap(), told, ids)
+}
+
+fn listing(ports: impl IntoIterator<Item = u16>) -> News {
+    let endpoints = ports.into_iter().map(|port| Found::new(([127, 0, 0, 1], port).into())).collect();
+    News::Endpoints(Listing { endpoints, ..Listing::default() })
+}
+
 impl Scripted {
     fn start() -> Self {
-        let config = Arc::new(weir_config::parse("weir.toml", CONFIG).unwrap());
-        let (clock, mut sources) = (Clock::start(), Sources::new(Opener::new(|_| None)));
-        let told = sources.teller();
-        let names = vec![("consul a".into(), false), ("file b".into(), false)];
-        let membership = Membership::new(Arc::default(), Duration::from_secs(30), names);
-        let ids = vec![sources.numbers.next(), sources.numbers.next()];
-        let (name, routed, found) = ("s".into(), true, Arc::default());
-        let memberships = Memberships::new(vec![Known { name, routed, membership, ids: ids.clone(), found }]);
-        let discovery = Discovery::of(config, clock, memberships, sources, None).unwrap();
+        let (discovery, told, ids) = scripted(CONFIG, None, Arc::default());
         let (reader, reports, control) = (discovery.reader(), discovery.reports(), discovery.control());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(discovery.run(async { stopped.await.unwrap_or_default() }));
@@ -49,9 +66,7 @@ impl Scripted {
     }
 
     async fn tell(&self, source: usize, ports: std::ops::Range<u16>) {
-        let endpoints = ports.map(|port| Found::new(([127, 0, 0, 1], port).into())).collect();
-        let news = News::Endpoints(Listing { endpoints, ..Listing::default() });
-        self.told.send((self.ids[source], news)).await.unwrap();
+        self.told.send((self.ids[source], listing(ports))).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 

@@ -82,7 +82,7 @@ fn an_empty_answer_is_believed_only_after_it_was_said_for_long_enough() {
     assert_eq!(ports(&members), [1, 2]);
     let emptied = Note::Changed { endpoints: 0, added: 0, removed: 2 };
     let outcome = members.hear(0, News::Unchanged, at(40));
-    assert_eq!(outcome, Outcome { changed: true, notes: vec![Note::Emptied, emptied] });
+    assert_eq!(outcome, Outcome { changed: true, first: false, notes: vec![Note::Emptied, emptied] });
     assert_eq!(ports(&members), [0_u16; 0]);
 }
 

@@ -174,6 +174,26 @@ fn who_left_and_came_back_to_an_address_is_of_another_generation_and_nobody_else
     assert!(Arc::ptr_eq(&first.pools[0].members()[0].live, &third.pools[0].members()[0].live), "it is remembered");
 }
 
+#[test]
+fn endpoints_of_a_service_that_left_and_came_back_are_of_another_generation() {
+    let mut lives = Lives::new();
+    let first = assembled(&one_service(&[1]), &mut lives).unwrap();
+    let without = config(vec![route(None, "/", "t")], vec![service("t", &[address(1)], unprobed())]);
+    assembled(&without, &mut lives).unwrap();
+    let third = assembled(&one_service(&[1]), &mut lives).unwrap();
+    assert!(Arc::ptr_eq(&first.pools[0].members()[0].live, &third.pools[0].members()[0].live), "it is remembered");
+    assert_ne!(generations(&first), generations(&third));
+}
+
+#[test]
+fn a_configuration_that_is_refused_takes_no_service_away() {
+    let mut lives = Lives::new();
+    let first = assembled(&one_service(&[1]), &mut lives).unwrap();
+    assembled(&config(vec![route(None, "/", "t")], Vec::new()), &mut lives).unwrap_err();
+    let second = assembled(&one_service(&[1]), &mut lives).unwrap();
+    assert!(Arc::ptr_eq(&first.pools[0], &second.pools[0]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_joins_or_comes_back_starts_slowly_and_the_first_fleet_shares_evenly() {
     let (clock, mut lives) = (Clock::start(), Lives::new());
