@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::access::{Denied, is_change};
 use super::answer::Mistake;
+use super::door::Peer;
 use super::{Admin, observe};
 
 /// What a change has come to, for the log; goes with the answer.
@@ -19,7 +20,7 @@ pub(crate) struct Outcome(pub(crate) String);
 /// Lets a call through, or answers it.
 pub(crate) async fn guard(
     State(admin): State<Arc<Admin>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {

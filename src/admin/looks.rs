@@ -11,6 +11,7 @@ use weir_proxy::{Question, RecentExchange};
 
 use super::Admin;
 use super::answer::{Mistake, json};
+use super::door::Peer;
 use super::explain::explained;
 use super::query::Query;
 use super::recent::{Exchange, Recent};
@@ -95,7 +96,7 @@ pub(crate) async fn recent(State(admin): State<Arc<Admin>>, request: Request) ->
 /// `GET /api/explain`: of a request in words, or of the exchange with this `id`.
 pub(crate) async fn explain(
     State(admin): State<Arc<Admin>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: Request,
 ) -> Result<Response, Mistake> {
     let query = Query::read(request.uri(), &["url", "method", "client", "length", "id"], &["header"])?;

@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod answer;
+mod door;
 mod endpoint;
 mod events;
 mod explain;
@@ -20,7 +21,6 @@ mod status;
 mod times;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -142,7 +142,7 @@ pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Futu
         .method_not_allowed_fallback(guard::another_method)
         .layer(from_fn_with_state(Arc::clone(&admin), guard::guard))
         .with_state(admin);
-    let serving = axum::serve(socket, router.into_make_service_with_connect_info::<SocketAddr>());
+    let serving = axum::serve(door::Door::new(socket), router.into_make_service_with_connect_info::<door::Peer>());
     // Not axum's own graceful shutdown: a scraper's kept-alive connection would hold the process.
     tokio::select! {
         outcome = serving => {
