@@ -34,6 +34,7 @@ mod splicer;
 mod steps;
 mod store;
 mod transcoder;
+mod words;
 mod writer;
 
 use std::ops::Range;

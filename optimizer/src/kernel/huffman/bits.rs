@@ -181,6 +181,14 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
+    /// The next `count` bits as a number, at most 32 of as many that are loaded.
+    #[inline]
+    pub(in crate::kernel) fn take_loaded(&mut self, count: u32) -> Result<u64, Fault> {
+        let value = self.hold >> 1 >> (63_u32.wrapping_sub(count) & 63);
+        self.drop_bits(count)?;
+        Ok(value)
+    }
+
     /// Passes over the restart marker that must be next; `number` counts from 0.
     pub(in crate::kernel) fn restart(&mut self, number: u32) -> Result<(), Fault> {
         // Bits left in the last byte are padding. A whole byte would be data nobody asked for.

@@ -52,8 +52,8 @@ impl Pair {
 
     /// The values, and how many coefficients on each is.
     #[inline]
-    pub(super) fn values(self) -> [(i32, u32); 2] {
-        let value = |at: u32| i32::from(((self.0 >> at & 0xffff) as u16).cast_signed());
+    pub(super) fn values(self) -> [(i16, u32); 2] {
+        let value = |at: u32| ((self.0 >> at & 0xffff) as u16).cast_signed();
         [(value(32), (self.0 >> 16 & 0xff) as u32), (value(48), (self.0 >> 24 & 0xff) as u32)]
     }
 }
@@ -145,7 +145,7 @@ mod tests {
                     ends = size == 0 && run < 15;
                     at += if ends { 0 } else { run + 1 };
                     let value = signed(bits.take(u32::from(size)).unwrap(), size);
-                    found.extend((value != 0).then_some((value, at)));
+                    found.extend((value != 0).then_some((i16::try_from(value).unwrap(), at)));
                     let after = bits.place();
                     used += u32::try_from(8 * (after.byte - before.byte)).unwrap() + after.bit - before.bit;
                 }

@@ -5,14 +5,15 @@
 //! The Huffman tables are those of annex K, as of most encoders: tables made for the file would take a walk more.
 
 use super::annex_k;
-use super::block::{self, Block, END, Stop, after, signed};
+use super::block::{self, Block, Stop, after, signed};
 use super::codes::{Codes, Missing};
 use super::drive::{Coding, Pen};
 use super::file::Sequential;
 use super::fresh::{self, Bodies};
 use super::pairs::Pairs;
 use super::steps::Steps;
-use super::writer::{Hand, Writer};
+use super::words::Words;
+use super::writer::Writer;
 use crate::kernel::huffman::{Bits, Fault, Place, Table};
 use crate::kernel::jpeg;
 use crate::plan::Quality;
@@ -30,7 +31,8 @@ pub(super) struct Requantiser<'a> {
     parts: Vec<Part<'a>>,
     tables: Vec<Bodies>,
     /// For DC and AC, of luma and of chroma.
-    codes: Vec<(Codes, Codes)>,
+    codes: Vec<(Codes, Words)>,
+    passing: Vec<Passing>,
     writer: Writer,
 }
 
@@ -50,12 +52,12 @@ impl<'a> Requantiser<'a> {
         let codes = |body: &[u8]| Table::parse(body).map(|(table, _)| Codes::of(&table)).ok_or(none);
         let mut both = Vec::with_capacity(2);
         for (dc, ac) in tables {
-            both.push((codes(dc)?, codes(ac)?));
+            both.push((codes(dc)?, Words::new(codes(ac)?)));
         }
         let tables = tables.map(|(dc, ac)| (dc.to_vec(), ac.to_vec())).to_vec();
         // It grows if that is not enough; memory that is not written to is not taken.
         let writer = Writer::with_capacity(file.data.len() + 4096);
-        Ok(Self { parts, tables, codes: both, writer })
+        Ok(Self { parts, tables, codes: both, passing: Vec::new(), writer })
     }
 
     /// The segments before the data.
@@ -72,41 +74,37 @@ impl<'a> Requantiser<'a> {
     }
 }
 
-/// The coefficients of a block in their new steps.
-struct Rounded {
-    /// In zigzag order; only those that are not zero count.
-    values: [i32; 64],
-    /// A bit for each that is not zero.
-    nonzero: u64,
+/// A block that is on its way.
+struct Passing {
+    /// Which component it belongs to.
+    part: usize,
+    /// From the DC coefficient of the one before, in new steps.
+    difference: i32,
+    /// In zigzag order, first in the old steps and then in the new ones.
+    coefficients: [i16; 64],
 }
 
-impl Rounded {
-    /// Notes the coefficient at `at`. Most become zero when steps become much coarser, and which of them cannot be
-    /// foreseen, so there is no branch.
-    #[inline]
-    fn note(&mut self, steps: &Steps, value: i32, at: u32) {
-        let value = steps.to_new(value, at as usize);
-        self.values[at as usize & 63] = value;
-        self.nonzero |= u64::from(value != 0) << (at & 63);
-    }
-}
+/// How many blocks are on their way at once, or those of one unit. Each loop over them is small, and what one has
+/// stored is in the cache when the next loads it.
+const BATCH: usize = 16;
 
 /// Reads the AC coefficients of a block.
 #[inline]
-fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, steps: &Steps, to: &mut Rounded) -> Result<(), Fault> {
-    to.nonzero = 0;
+fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<(), Fault> {
+    *to = [0; 64];
     let mut at = 0;
     loop {
-        // Two steps a load: each takes at most a window.
-        for _ in 0..2 {
+        bits.refill();
+        // Four steps a load: each takes at most a window.
+        for _ in 0..4 {
             let pair = pairs.next(bits);
             let next = at + pair.on();
             if pair.used() == 0 || next > 62 {
                 // A symbol that is longer, or the last coefficient, after which there is no end code.
                 let (rest, next, value) = one(*bits, pairs.table, at)?;
                 *bits = rest;
-                if let Some(value) = value {
-                    to.note(steps, value, next);
+                if let Some(coefficient) = to.get_mut(next as usize) {
+                    *coefficient = value;
                 }
                 if next > 62 {
                     return Ok(());
@@ -116,44 +114,27 @@ fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, steps: &Steps, to: &mut Rounded)
             }
             bits.drop_bits(pair.used())?;
             for (value, on) in pair.values() {
-                to.note(steps, value, at + on);
+                to[(at + on) as usize & 63] = value;
             }
             if pair.ends() {
                 return Ok(());
             }
             at = next;
         }
-        bits.refill();
     }
 }
 
 /// Reads one symbol after the coefficient at `at`. Gives the index it goes on to, above 62 at the end of the block, and the
-/// coefficient there if it is not zero.
+/// coefficient there, or a zero.
 #[inline(never)]
-fn one<'a>(mut bits: Bits<'a>, table: &Table, at: u32) -> Result<(Bits<'a>, u32, Option<i32>), Fault> {
+fn one<'a>(mut bits: Bits<'a>, table: &Table, at: u32) -> Result<(Bits<'a>, u32, i16), Fault> {
     let symbol = table.read(&mut bits)?;
-    let Some(next) = after(symbol, at + 1)? else { return Ok((bits, 64, None)) };
+    // The index of the DC coefficient, which is not looked at.
+    let Some(next) = after(symbol, at + 1)? else { return Ok((bits, 64, 0)) };
     let size = symbol & 15;
-    let value = if size == 0 { None } else { Some(signed(bits.take(u32::from(size))?, size)) };
-    Ok((bits, next - 1, value))
-}
-
-/// Writes a block whose DC coefficient is `difference` away from the one before.
-#[inline]
-fn write(to: &mut Hand<'_>, (dc, ac): &(Codes, Codes), difference: i32, rounded: &Rounded) -> Result<(), Missing> {
-    block::put_dc(to, dc, difference)?;
-    let (mut last, mut rest) = (0, rounded.nonzero);
-    while rest != 0 {
-        let at = rest.trailing_zeros();
-        block::put_ac(to, ac, at - 1 - last, rounded.values[at as usize & 63])?;
-        last = at;
-        rest &= rest - 1;
-    }
-    if last < 63 {
-        let (code, length) = ac.get(END)?;
-        to.put(code, length);
-    }
-    Ok(())
+    let value = if size == 0 { 0 } else { signed(bits.take(u32::from(size))?, size) };
+    // Of fifteen bits and a sign at most.
+    Ok((bits, next - 1, i16::try_from(value).unwrap_or(0)))
 }
 
 impl Pen for Requantiser<'_> {
@@ -166,27 +147,41 @@ impl Pen for Requantiser<'_> {
     }
 
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
-        let Self { parts, codes, writer, .. } = self;
-        let mut rounded = Rounded { values: [0; 64], nonzero: 0 };
+        let Self { parts, codes, writer, passing, .. } = self;
+        let each: usize = codings.iter().map(|coding| coding.blocks as usize).sum();
+        let batch = (BATCH / each.max(1)).max(1);
+        passing.resize_with(batch * each, || Passing { part: 0, difference: 0, coefficients: [0; 64] });
         let mut own = *bits;
-        let done = writer.with(|hand| {
-            for _ in 0..units {
+        let mut left = units as usize;
+        while left > 0 {
+            let now = left.min(batch);
+            left -= now;
+            let mut next = passing.iter_mut();
+            for _ in 0..now {
                 for ((coding, part), dc) in codings.iter().zip(parts.iter_mut()).zip(dc.iter_mut()) {
-                    let codes = codes.get(coding.part.min(1)).ok_or(Missing)?;
-                    for _ in 0..coding.blocks {
-                        own.refill();
+                    for block in next.by_ref().take(coding.blocks as usize) {
                         *dc = dc.wrapping_add(coding.dc.read(&mut own)?);
-                        read(&mut own, &part.pairs, &part.steps, &mut rounded)?;
                         let new = part.steps.to_new(*dc, 0);
-                        write(hand, codes, new.wrapping_sub(part.dc), &rounded)?;
+                        block.difference = new.wrapping_sub(part.dc);
                         part.dc = new;
+                        block.part = coding.part;
+                        read(&mut own, &part.pairs, &mut block.coefficients)?;
                     }
                 }
             }
-            Ok(())
-        });
+            writer.with(|hand| {
+                for block in passing.iter_mut().take(now * each) {
+                    let part = parts.get(block.part).ok_or(Missing)?;
+                    let (dc, words) = codes.get(block.part.min(1)).ok_or(Missing)?;
+                    let nonzero = part.steps.round(&mut block.coefficients);
+                    block::put_dc(hand, dc, block.difference)?;
+                    words.write(hand, &block.coefficients, nonzero, |_, _, _| {})?;
+                }
+                Ok::<_, Missing>(())
+            })?;
+        }
         *bits = own;
-        done
+        Ok(())
     }
 
     fn begin(&mut self, _at: Place, _dc: [i32; 3]) {}
@@ -196,7 +191,7 @@ impl Pen for Requantiser<'_> {
             return Err(Stop::Missing);
         };
         part.steps.block(&mut block);
-        self.writer.with(|hand| block::write(hand, dc, ac, &block, part.dc, 0))?;
+        self.writer.with(|hand| block::write(hand, dc, ac.codes(), &block, part.dc, 0))?;
         part.dc = block.dc;
         Ok(())
     }

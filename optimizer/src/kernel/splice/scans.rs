@@ -4,7 +4,7 @@
 //! value together where both are short; a block without news in a scan takes about a nanosecond.
 //! Source: ITU-T T.81, annexes F and G; libjpeg's `jdphuff.c` for the order of the correction bits.
 
-use super::block::{TOO_FAR, Values, after, signed};
+use super::block::{Dc, ENDS, TOO_FAR, Values};
 use super::store::{NONE, Plane};
 use crate::kernel::huffman::{Bits, Fault, Scan, Table, Tables};
 use crate::kernel::jpeg::Frame;
@@ -34,7 +34,7 @@ enum By {
     /// Their first bits.
     First(Box<Values>),
     /// One more of each.
-    Refine(Box<Table>),
+    Refine(Box<Values>),
 }
 
 /// A component of a scan of DC coefficients.
@@ -43,7 +43,7 @@ struct Part {
     /// Blocks across and down in a unit.
     blocks: (u32, u32),
     /// `None` when one more bit comes.
-    dc: Option<Table>,
+    dc: Option<Dc>,
     /// `None` in a progressive file.
     ac: Option<Values>,
     /// As last read.
@@ -69,8 +69,8 @@ pub(super) fn open<'a>(
     let table = |tables: &[Option<Table>; 4], number: usize| tables[number & 3].clone().ok_or(MISSING);
     let news = if scan.band.0 > 0 {
         let (part, _, number) = scan.parts[0];
-        let table = table(&tables.ac, number)?;
-        let by = if scan.refines { By::Refine(Box::new(table)) } else { By::First(Box::new(Values::new(table))) };
+        let values = Box::new(Values::new(table(&tables.ac, number)?, true));
+        let by = if scan.refines { By::Refine(values) } else { By::First(values) };
         News::Band { part, band: scan.band, by, ended: 0 }
     } else {
         let part = |(plane, dc, ac): &(usize, usize, usize)| {
@@ -78,8 +78,8 @@ pub(super) fn open<'a>(
             Ok(Part {
                 plane: *plane,
                 blocks: if parts.len() == 1 { (1, 1) } else { (component.across, component.down) },
-                dc: if scan.refines { None } else { Some(table(&tables.dc, *dc)?) },
-                ac: if frame.progressive { None } else { Some(Values::new(table(&tables.ac, *ac)?)) },
+                dc: if scan.refines { None } else { Some(Dc::new(table(&tables.dc, *dc)?)) },
+                ac: if frame.progressive { None } else { Some(Values::new(table(&tables.ac, *ac)?, false)) },
                 before: 0,
             })
         };
@@ -100,7 +100,7 @@ impl Reader<'_> {
                 let plane = planes.get_mut(*part).ok_or(MISSING)?;
                 match by {
                     By::First(values) => first(&mut bits, values, (*band, self.low), ended, &mut marks, row, plane)?,
-                    By::Refine(table) => refine(&mut bits, table, (*band, self.low), ended, &mut marks, row, plane)?,
+                    By::Refine(values) => refine(&mut bits, values, (*band, self.low), ended, &mut marks, row, plane)?,
                 }
             }
             News::Units { parts, across } => units(&mut bits, parts, (*across, self.low), &mut marks, row, planes)?,
@@ -197,41 +197,49 @@ fn first(
             *ended -= 1;
             return Ok(());
         }
-        let mut at = start;
-        while at <= end {
-            bits.fill();
-            let entry = values.entry(bits);
-            let (run, value) = if entry != 0 {
-                bits.drop_bits(entry & 31)?;
-                (entry >> 8 & 15, entry.cast_signed() >> 16)
-            } else {
-                let symbol = values.table.read(bits)?;
-                let (run, size) = (u32::from(symbol >> 4), symbol & 15);
-                if size == 0 {
-                    if run == 15 {
-                        at += 16;
-                        continue;
-                    }
-                    *ended = (1 << run) - 1 + bits.take(run)?;
-                    return Ok(());
-                }
-                (run, signed(bits.take(u32::from(size))?, size))
-            };
-            at += run;
-            if at > end {
-                return Err(TOO_FAR);
-            }
-            block[at as usize & 63] = short(value << low);
-            *nonzero |= 1 << at;
-            at += 1;
-        }
+        *ended = coefficients(bits, values, (start, end), low, block, nonzero)?;
         Ok(())
     })
 }
 
+/// Reads the coefficients of a band of a block that are given at once. Gives how many blocks end after it.
+#[inline]
+fn coefficients(
+    bits: &mut Bits<'_>,
+    values: &Values,
+    (start, end): (u32, u32),
+    low: u8,
+    block: &mut [i16; 64],
+    nonzero: &mut u64,
+) -> Result<u32, Fault> {
+    let mut at = start;
+    loop {
+        bits.refill();
+        // Four a load: each takes at most a window.
+        for _ in 0..4 {
+            let next = values.next(bits)?;
+            if next & ENDS != 0 {
+                return Ok(next >> 16);
+            }
+            let value = next.cast_signed() >> 16;
+            at += next >> 8 & 15;
+            if at > end {
+                // Sixteen zeros may reach past the end in files that decoders read all the same.
+                return if value == 0 { Ok(0) } else { Err(TOO_FAR) };
+            }
+            block[at as usize & 63] = short(value << low);
+            *nonzero |= u64::from(value != 0) << at;
+            if at == end {
+                return Ok(0);
+            }
+            at += 1;
+        }
+    }
+}
+
 fn refine(
     bits: &mut Bits<'_>,
-    table: &Table,
+    values: &Values,
     ((start, end), low): ((u32, u32), u8),
     ended: &mut u32,
     marks: &mut Restarts,
@@ -241,58 +249,95 @@ fn refine(
     let band = (u64::MAX >> (63 - end)) & (u64::MAX << start);
     let one = 1_i16 << low;
     alone(bits, plane, row, ended, marks, |bits, block, nonzero, ended| {
+        // Those that are not zero yet get a bit each, in their order, between the symbols.
+        let known = *nonzero & band;
+        if known == 0 && *ended > 0 {
+            *ended -= 1;
+            return Ok(());
+        }
+        let mut corrections = Corrections::default();
         // What of the band is still to be gone through.
         let mut rest = band;
         while *ended == 0 && rest != 0 {
-            let symbol = table.read(bits)?;
-            let (run, size) = (u32::from(symbol >> 4), symbol & 15);
-            let value = match size {
-                0 if run < 15 => {
-                    *ended = (1 << run) + bits.take(run)?;
-                    break;
-                }
-                0 => 0,
-                1 if bits.take(1)? == 1 => one,
-                1 => -one,
-                _ => return Err(Fault::Broken("a correction is larger than a bit")),
-            };
-            // `run` counts the coefficients that stay zero.
-            let mut zeros = rest & !*nonzero;
+            bits.refill();
+            let next = values.next(bits)?;
+            if next & ENDS != 0 {
+                *ended = (next >> 16) + 1;
+                break;
+            }
+            let value = next.cast_signed() >> 16;
+            if value.unsigned_abs() > 1 {
+                return Err(Fault::Broken("a correction is larger than a bit"));
+            }
+            // The coefficients that stay zero.
+            let run = next >> 8 & 15;
+            let mut zeros = rest & !known;
             for _ in 0..run {
                 zeros &= zeros.wrapping_sub(1);
             }
-            // All below the next zero, and that too.
-            let upto = zeros ^ zeros.wrapping_sub(1);
-            correct(bits, block, rest & *nonzero & upto, one)?;
-            rest &= !upto;
-            if value != 0 {
-                if zeros == 0 {
+            if zeros == 0 {
+                if value != 0 {
                     return Err(TOO_FAR);
                 }
-                let at = zeros.trailing_zeros();
-                block[at as usize & 63] = value;
-                *nonzero |= 1 << at;
+                corrections.take(bits, (rest & known).count_ones())?;
+                break;
             }
+            // All below the next zero, and that too, are gone through; what of them is no zero is known.
+            let at = zeros.trailing_zeros();
+            corrections.take(bits, at - rest.trailing_zeros() - run)?;
+            rest &= !(zeros ^ zeros.wrapping_sub(1));
+            block[at as usize & 63] = if value < 0 { -one } else { one * i16::from(value != 0) };
+            *nonzero |= u64::from(value != 0) << at;
         }
         if *ended > 0 {
             *ended -= 1;
-            correct(bits, block, rest & *nonzero, one)?;
+            bits.refill();
+            corrections.take(bits, (rest & known).count_ones())?;
         }
+        corrections.make(block, known, one);
         Ok(())
     })
 }
 
-/// Reads a bit for each coefficient of `which`: whether it is one more, away from zero.
-#[inline]
-fn correct(bits: &mut Bits<'_>, block: &mut [i16; 64], mut which: u64, one: i16) -> Result<(), Fault> {
-    while which != 0 {
-        if bits.take(1)? == 1 {
-            let value = &mut block[which.trailing_zeros() as usize & 63];
-            *value = value.saturating_add(if *value < 0 { -one } else { one });
+/// One more bit for each of some coefficients. They are read as symbols come and made at the end of the block, in one
+/// loop: how often a loop goes round cannot be foreseen, so it is one guess a block instead of one a symbol.
+#[derive(Default)]
+struct Corrections {
+    /// The last at the bottom.
+    bits: u64,
+    count: u32,
+}
+
+impl Corrections {
+    /// Reads `count` more, of which 32 are loaded.
+    #[inline]
+    fn take(&mut self, bits: &mut Bits<'_>, count: u32) -> Result<(), Fault> {
+        let mut left = count;
+        if left > 32 {
+            self.bits = self.bits << 32 | bits.take_loaded(32)?;
+            bits.refill();
+            left -= 32;
         }
-        which &= which - 1;
+        self.bits = self.bits << (left & 63) | bits.take_loaded(left)?;
+        // A block has 63 of them at most.
+        self.count += count;
+        Ok(())
     }
-    Ok(())
+
+    /// Makes them: each is one more for a coefficient of `which`, away from zero, or nothing.
+    #[inline]
+    fn make(&self, block: &mut [i16; 64], mut which: u64, one: i16) {
+        let mut bits = self.bits << (64_u32.wrapping_sub(self.count) & 63);
+        while which != 0 {
+            let value = &mut block[which.trailing_zeros() as usize & 63];
+            // Without a branch: what it is cannot be foreseen.
+            let sign = *value >> 15;
+            let more = one & if bits >> 63 == 0 { 0 } else { -1 };
+            *value = value.saturating_add((more ^ sign).wrapping_sub(sign));
+            bits <<= 1;
+            which &= which.wrapping_sub(1);
+        }
+    }
 }
 
 /// A row of DC coefficients, or of all.
@@ -325,48 +370,14 @@ fn units(
                         block[0] |= i16::from(bits.take(1)? == 1) << low;
                         continue;
                     };
-                    let size = dc.read(bits)?;
-                    if size > 15 {
-                        return Err(Fault::Broken("a DC difference is too long"));
-                    }
-                    part.before = part.before.wrapping_add(signed(bits.take(u32::from(size))?, size));
+                    part.before = part.before.wrapping_add(dc.read(bits)?);
                     block[0] = short(part.before << low);
                     if let (Some(ac), Some(nonzero)) = (&part.ac, plane.nonzero.get_mut(at)) {
-                        sequential(bits, ac, block, nonzero)?;
+                        coefficients(bits, ac, (1, 63), 0, block, nonzero)?;
                     }
                 }
             }
         }
-    }
-    Ok(())
-}
-
-/// The AC coefficients of a block of a file that is not progressive.
-fn sequential(bits: &mut Bits<'_>, values: &Values, block: &mut [i16; 64], nonzero: &mut u64) -> Result<(), Fault> {
-    let mut at = 1;
-    while at < 64 {
-        bits.fill();
-        let entry = values.entry(bits);
-        let (next, value) = if entry != 0 {
-            bits.drop_bits(entry & 31)?;
-            let next = at + (entry >> 8 & 15) + 1;
-            if next > 64 {
-                return Err(TOO_FAR);
-            }
-            (next, entry.cast_signed() >> 16)
-        } else {
-            let symbol = values.table.read(bits)?;
-            let Some(next) = after(symbol, at)? else { break };
-            let size = symbol & 15;
-            if size == 0 {
-                at = next;
-                continue;
-            }
-            (next, signed(bits.take(u32::from(size))?, size))
-        };
-        block[(next - 1) as usize & 63] = short(value);
-        *nonzero |= 1 << (next - 1);
-        at = next;
     }
     Ok(())
 }

@@ -80,8 +80,21 @@ impl Hand<'_> {
     /// Writes the low `count` bits of `value`, at most 32; its other bits must be zero.
     #[inline]
     pub(super) fn put(&mut self, value: u32, count: u32) {
+        self.push(value, count);
+        self.flush();
+    }
+
+    /// As [`Hand::put`], for a [`Hand::flush`] that must come before there are more than 57 bits.
+    #[inline]
+    pub(super) fn push(&mut self, value: u32, count: u32) {
         self.tip.hold = self.tip.hold << (count & 63) | u64::from(value);
-        let held = self.tip.held + count;
+        self.tip.held += count;
+    }
+
+    /// Makes bytes of bits.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        let held = self.tip.held;
         let eight = (self.tip.hold << (64_u32.wrapping_sub(held) & 63)).to_be_bytes();
         if self.tip.at > PAGE - 8 {
             self.page.stuff(self.tip.at);
