@@ -221,9 +221,9 @@ fn scattered(input: &Bytes, plan: &Plan, face: &Face, done: &mut dyn FnMut(Stage
     Ok(Output { pieces, path })
 }
 
-fn output(head: Pieces, input: &Bytes, data: Vec<u8>, path: Path) -> Output {
+fn output(head: Pieces, input: &Bytes, data: Vec<Bytes>, path: Path) -> Output {
     let mut pieces = head.slices(input);
-    pieces.push(Bytes::from(data));
+    pieces.extend(data);
     Output { pieces, path }
 }
 

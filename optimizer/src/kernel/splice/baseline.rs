@@ -17,12 +17,9 @@ use super::fresh::Bodies;
 use super::recoder::Recoder;
 use super::store::Plane;
 use super::words::{self, WORDS, Words};
-use super::writer::{Hand, Writer};
+use super::writer::{Hand, PART, Writer};
 use crate::kernel::huffman::{Bits, Table};
 use crate::kernel::jpeg::{self, Frame};
-
-/// Bytes of a part, about: the first codes of each are forgotten once it is re-coded.
-const PART: usize = 256 << 10;
 
 /// How often each symbol comes.
 #[derive(Clone)]
@@ -83,7 +80,7 @@ pub(super) struct Baseline {
     tables: [First; 2],
     counts: [Counts; 2],
     writer: Writer,
-    /// Rows of units, and their data.
+    /// Rows of units, and their data. The first codes of each are forgotten once it is re-coded.
     parts: VecDeque<(u32, Box<[u8]>)>,
     /// Rows that are not in a part yet.
     rows: u32,

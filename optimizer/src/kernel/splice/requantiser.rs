@@ -4,6 +4,8 @@
 //! is the new data. A block under the mark is blended in the file's own steps and rounded after.
 //! The Huffman tables are those of annex K, as of most encoders: tables made for the file would take a walk more.
 
+use bytes::Bytes;
+
 use super::annex_k;
 use super::block::{self, Block, Stop, after, signed};
 use super::codes::{Codes, Missing};
@@ -34,6 +36,8 @@ pub(super) struct Requantiser<'a> {
     codes: Vec<(Codes, Words)>,
     passing: Vec<Passing>,
     writer: Writer,
+    /// What was written before.
+    data: Vec<Bytes>,
 }
 
 impl<'a> Requantiser<'a> {
@@ -55,9 +59,7 @@ impl<'a> Requantiser<'a> {
             both.push((codes(dc)?, Words::new(codes(ac)?)));
         }
         let tables = tables.map(|(dc, ac)| (dc.to_vec(), ac.to_vec())).to_vec();
-        // It grows if that is not enough; memory that is not written to is not taken.
-        let writer = Writer::with_capacity(file.data.len() + 4096);
-        Ok(Self { parts, tables, codes: both, passing: Vec::new(), writer })
+        Ok(Self { parts, tables, codes: both, passing: Vec::new(), writer: Writer::default(), data: Vec::new() })
     }
 
     /// The segments before the data.
@@ -68,9 +70,10 @@ impl<'a> Requantiser<'a> {
     }
 
     /// The new data, with the end marker.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.writer.marker(jpeg::EOI);
-        self.writer.take()
+        self.data.push(self.writer.take().into());
+        self.data
     }
 }
 
@@ -95,12 +98,17 @@ fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<()
     let mut at = 0;
     loop {
         bits.refill();
-        // Four steps a load: each takes at most a window.
-        for _ in 0..4 {
+        // Three steps a load: each takes at most a window, but for the last, which takes 27 bits at most.
+        for _ in 0..3 {
             let pair = pairs.next(bits);
             let next = at + pair.on();
             if pair.used() == 0 || next > 62 {
-                // A symbol that is longer, or the last coefficient, after which there is no end code.
+                if pair.is_wide() && next <= 62 {
+                    to[next as usize & 63] = pair.value(bits)?;
+                    at = next;
+                    break;
+                }
+                // A code that is longer, or the last coefficient, after which there is no end code.
                 let (rest, next, value) = one(*bits, pairs.table, at)?;
                 *bits = rest;
                 if let Some(coefficient) = to.get_mut(next as usize) {
@@ -147,7 +155,7 @@ impl Pen for Requantiser<'_> {
     }
 
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
-        let Self { parts, codes, writer, passing, .. } = self;
+        let Self { parts, codes, writer, passing, data, .. } = self;
         let each: usize = codings.iter().map(|coding| coding.blocks as usize).sum();
         let batch = (BATCH / each.max(1)).max(1);
         passing.resize_with(batch * each, || Passing { part: 0, difference: 0, coefficients: [0; 64] });
@@ -179,6 +187,7 @@ impl Pen for Requantiser<'_> {
                 }
                 Ok::<_, Missing>(())
             })?;
+            data.extend(writer.part());
         }
         *bits = own;
         Ok(())

@@ -4,10 +4,14 @@
 //! bytes are written as they come to a page, and stuffed when that is full, sixteen at a time.
 //! Source: ITU-T T.81, sections B.1.1.5 and F.1.2.3.
 
+use bytes::Bytes;
+
 use crate::kernel::huffman::{Place, data_byte};
 
 /// Bytes of a page. It stays in the fastest cache beside the tables.
 const PAGE: usize = 4096;
+/// Bytes of a part, about.
+pub(super) const PART: usize = 256 << 10;
 /// Bytes looked at together for one that is 0xff.
 const LOOK: usize = 16;
 
@@ -117,11 +121,6 @@ pub(super) struct Mark {
 }
 
 impl Writer {
-    /// A writer that has room for `bytes` without growing.
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { page: Page { bytes: Vec::with_capacity(bytes), ..Page::default() }, ..Self::default() }
-    }
-
     /// Lets `act` write.
     #[inline]
     pub(super) fn with<T>(&mut self, act: impl FnOnce(&mut Hand<'_>) -> T) -> T {
@@ -190,6 +189,13 @@ impl Writer {
     /// Writes a marker after [`Writer::pad`].
     pub(super) fn marker(&mut self, marker: u8) {
         self.page.bytes.extend_from_slice(&[0xff, marker]);
+    }
+
+    /// Takes the bytes written so far once they fill a part. A large file in one piece would be memory that the allocator
+    /// has from the system, and that it clears, every time.
+    pub(super) fn part(&mut self) -> Option<Bytes> {
+        let full = self.page.bytes.len() >= PART;
+        full.then(|| std::mem::replace(&mut self.page.bytes, Vec::with_capacity(PART + 4 * PAGE)).into())
     }
 
     /// Takes a copy of the bytes written, as [`Writer::take`], and keeps the room for the next.
