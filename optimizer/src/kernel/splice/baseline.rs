@@ -112,6 +112,7 @@ impl Baseline {
     /// # Errors
     /// For a coefficient that is larger than samples of 8 bits give: written, it would be refused by other decoders, and
     /// by this one.
+    #[inline(never)]
     pub(super) fn row(&mut self, row: u32, planes: &[Plane]) -> Result<(), Missing> {
         let Self { factors, across, tables, counts, writer, before, .. } = self;
         writer.with(|hand| {

@@ -59,7 +59,14 @@ impl<'a> Requantiser<'a> {
             both.push((codes(dc)?, Words::new(codes(ac)?)));
         }
         let tables = tables.map(|(dc, ac)| (dc.to_vec(), ac.to_vec())).to_vec();
-        Ok(Self { parts, tables, codes: both, passing: Vec::new(), writer: Writer::default(), data: Vec::new() })
+        Ok(Self {
+            parts,
+            tables,
+            codes: both,
+            passing: Vec::new(),
+            writer: Writer::with_capacity(file.data.len()),
+            data: Vec::new(),
+        })
     }
 
     /// The segments before the data.

@@ -92,21 +92,17 @@ pub(super) fn open<'a>(
 impl Reader<'_> {
     /// Reads row `row`, after those before it.
     pub(super) fn row(&mut self, row: u32, planes: &mut [Plane]) -> Result<(), Fault> {
-        // A copy, so that it is in registers.
-        let mut bits = self.bits;
-        let mut marks = self.marks;
+        let Self { bits, marks, .. } = self;
         match &mut self.news {
             News::Band { part, band, by, ended } => {
                 let plane = planes.get_mut(*part).ok_or(MISSING)?;
                 match by {
-                    By::First(values) => first(&mut bits, values, (*band, self.low), ended, &mut marks, row, plane)?,
-                    By::Refine(values) => refine(&mut bits, values, (*band, self.low), ended, &mut marks, row, plane)?,
+                    By::First(values) => first(bits, values, (*band, self.low), ended, marks, row, plane),
+                    By::Refine(values) => refine(bits, values, (*band, self.low), ended, marks, row, plane),
                 }
             }
-            News::Units { parts, across } => units(&mut bits, parts, (*across, self.low), &mut marks, row, planes)?,
+            News::Units { parts, across } => units(bits, parts, (*across, self.low), marks, row, planes),
         }
-        (self.bits, self.marks) = (bits, marks);
-        Ok(())
     }
 }
 
@@ -130,13 +126,21 @@ impl Restarts {
         }
         let passes = self.left == 0;
         if passes {
-            bits.restart(self.passed)?;
+            *bits = restarted(*bits, self.passed)?;
             self.passed += 1;
             self.left = self.interval;
         }
         self.left -= 1;
         Ok(passes)
     }
+}
+
+// By value, so that a loop with bits in registers needs no address.
+#[cold]
+#[inline(never)]
+fn restarted(mut bits: Bits<'_>, number: u32) -> Result<Bits<'_>, Fault> {
+    bits.restart(number)?;
+    Ok(bits)
 }
 
 /// Holds a scan against those before it: each bit of a coefficient comes once, from the top.
@@ -171,18 +175,21 @@ fn alone(
     let masks = plane.nonzero.chunks_exact_mut(plane.across.max(1) as usize);
     // Blocks still to come that have nothing new in this band.
     let mut without = *ended;
+    // Copies, so that they are in registers.
+    let (mut own, mut passed) = (*bits, *marks);
     for (row, masks) in rows.zip(masks).take(lines) {
         for (block, nonzero) in row.iter_mut().zip(masks).take(across) {
-            if marks.pass(bits)? {
+            if passed.pass(&mut own)? {
                 without = 0;
             }
-            each(bits, block, nonzero, &mut without)?;
+            each(&mut own, block, nonzero, &mut without)?;
         }
     }
-    *ended = without;
+    (*bits, *marks, *ended) = (own, passed, without);
     Ok(())
 }
 
+#[inline(never)]
 fn first(
     bits: &mut Bits<'_>,
     values: &Values,
@@ -203,7 +210,8 @@ fn first(
 }
 
 /// Reads the coefficients of a band of a block that are given at once. Gives how many blocks end after it.
-#[inline]
+#[expect(clippy::inline_always, reason = "a call would put the bits into memory")]
+#[inline(always)]
 fn coefficients(
     bits: &mut Bits<'_>,
     values: &Values,
@@ -237,6 +245,7 @@ fn coefficients(
     }
 }
 
+#[inline(never)]
 fn refine(
     bits: &mut Bits<'_>,
     values: &Values,
@@ -341,6 +350,7 @@ impl Corrections {
 }
 
 /// A row of DC coefficients, or of all.
+#[inline(never)]
 fn units(
     bits: &mut Bits<'_>,
     parts: &mut [Part],
@@ -353,8 +363,9 @@ fn units(
         [only] => planes.get(only.plane).map(|plane| (plane.lines(row), plane.own.0)).ok_or(MISSING)?,
         _ => (1, across),
     };
+    let mut own = *bits;
     for (line, column) in (0..lines).flat_map(|line| (0..across).map(move |column| (line, column))) {
-        if marks.pass(bits)? {
+        if marks.pass(&mut own)? {
             for part in parts.iter_mut() {
                 part.before = 0;
             }
@@ -367,18 +378,19 @@ fn units(
                 for at in from as usize..(from + wide) as usize {
                     let block = plane.blocks.get_mut(at).ok_or(TOO_FAR)?;
                     let Some(dc) = &part.dc else {
-                        block[0] |= i16::from(bits.take(1)? == 1) << low;
+                        block[0] |= i16::from(own.take(1)? == 1) << low;
                         continue;
                     };
-                    part.before = part.before.wrapping_add(dc.read(bits)?);
+                    part.before = part.before.wrapping_add(dc.read(&mut own)?);
                     block[0] = short(part.before << low);
                     if let (Some(ac), Some(nonzero)) = (&part.ac, plane.nonzero.get_mut(at)) {
-                        coefficients(bits, ac, (1, 63), 0, block, nonzero)?;
+                        coefficients(&mut own, ac, (1, 63), 0, block, nonzero)?;
                     }
                 }
             }
         }
     }
+    *bits = own;
     Ok(())
 }
 

@@ -60,7 +60,7 @@ impl<'a> Transcoder<'a> {
             let own: &Ac = file.ac.get(number)?.as_ref()?;
             Completed::of(&own.codes, all_ac(), 1, number)
         };
-        let writer = Writer::default();
+        let writer = Writer::with_capacity(file.data.len());
         let tables_ac = std::array::from_fn(ac);
         let recoder = |number: usize| {
             let codes = tables_ac.get(number)?.as_ref()?.codes.clone();

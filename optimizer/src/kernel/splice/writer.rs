@@ -121,6 +121,12 @@ pub(super) struct Mark {
 }
 
 impl Writer {
+    /// For about `bytes`, of which there is room for a part.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let bytes = Vec::with_capacity(bytes.min(PART) + 4 * PAGE);
+        Self { page: Page { bytes, ..Page::default() }, ..Self::default() }
+    }
+
     /// Lets `act` write.
     #[inline]
     pub(super) fn with<T>(&mut self, act: impl FnOnce(&mut Hand<'_>) -> T) -> T {
