@@ -152,6 +152,27 @@ fn one<'a>(mut bits: Bits<'a>, table: &Table, at: u32) -> Result<(Bits<'a>, u32,
     Ok((bits, next - 1, i16::try_from(value).unwrap_or(0)))
 }
 
+/// Rounds and writes blocks.
+// A function of its own: where bits are read and written there are not enough registers for both.
+#[inline(never)]
+fn write(
+    parts: &[Part<'_>],
+    codes: &[(Codes, Words)],
+    blocks: &mut [Passing],
+    writer: &mut Writer,
+) -> Result<(), Missing> {
+    writer.with(|hand| {
+        for block in blocks {
+            let part = parts.get(block.part).ok_or(Missing)?;
+            let (dc, words) = codes.get(block.part.min(1)).ok_or(Missing)?;
+            let nonzero = part.steps.round(&mut block.coefficients);
+            block::put_dc(hand, dc, block.difference)?;
+            words.write(hand, &block.coefficients, nonzero, |_, _, _| {})?;
+        }
+        Ok(())
+    })
+}
+
 impl Pen for Requantiser<'_> {
     fn restart(&mut self, number: u32) {
         // 0 to 7.
@@ -184,16 +205,7 @@ impl Pen for Requantiser<'_> {
                     }
                 }
             }
-            writer.with(|hand| {
-                for block in passing.iter_mut().take(now * each) {
-                    let part = parts.get(block.part).ok_or(Missing)?;
-                    let (dc, words) = codes.get(block.part.min(1)).ok_or(Missing)?;
-                    let nonzero = part.steps.round(&mut block.coefficients);
-                    block::put_dc(hand, dc, block.difference)?;
-                    words.write(hand, &block.coefficients, nonzero, |_, _, _| {})?;
-                }
-                Ok::<_, Missing>(())
-            })?;
+            write(parts, codes, passing.get_mut(..now * each).unwrap_or_default(), writer)?;
             data.extend(writer.part());
         }
         *bits = own;

@@ -265,9 +265,8 @@ fn refine(
             return Ok(());
         }
         let mut corrections = Corrections::default();
-        // What of the band is still to be gone through.
-        let mut rest = band;
-        while *ended == 0 && rest != 0 {
+        let mut at = start;
+        while *ended == 0 && at <= end {
             bits.refill();
             let next = values.next(bits)?;
             if next & ENDS != 0 {
@@ -278,30 +277,32 @@ fn refine(
             if value.unsigned_abs() > 1 {
                 return Err(Fault::Broken("a correction is larger than a bit"));
             }
-            // The coefficients that stay zero.
-            let run = next >> 8 & 15;
-            let mut zeros = rest & !known;
-            for _ in 0..run {
-                zeros &= zeros.wrapping_sub(1);
+            // The run counts coefficients that stay zero. Each that is known puts off the one that is meant, and most
+            // often there are few of them on the way.
+            let first = at + (next >> 8 & 15);
+            let mut meant = first;
+            let mut passed = known & u64::MAX << at;
+            while passed != 0 && passed.trailing_zeros() <= meant {
+                passed &= passed.wrapping_sub(1);
+                meant += 1;
             }
-            if zeros == 0 {
+            if meant > end {
                 if value != 0 {
                     return Err(TOO_FAR);
                 }
-                corrections.take(bits, (rest & known).count_ones())?;
+                corrections.take(bits, (known & u64::MAX << at).count_ones())?;
                 break;
             }
-            // All below the next zero, and that too, are gone through; what of them is no zero is known.
-            let at = zeros.trailing_zeros();
-            corrections.take(bits, at - rest.trailing_zeros() - run)?;
-            rest &= !(zeros ^ zeros.wrapping_sub(1));
-            block[at as usize & 63] = if value < 0 { -one } else { one * i16::from(value != 0) };
-            *nonzero |= u64::from(value != 0) << at;
+            corrections.take(bits, meant - first)?;
+            block[meant as usize & 63] = if value < 0 { -one } else { one * i16::from(value != 0) };
+            *nonzero |= u64::from(value != 0) << meant;
+            at = meant + 1;
         }
         if *ended > 0 {
             *ended -= 1;
             bits.refill();
-            corrections.take(bits, (rest & known).count_ones())?;
+            // From the end of the band on there are none.
+            corrections.take(bits, (known & u64::MAX << (at & 63)).count_ones())?;
         }
         corrections.make(block, known, one);
         Ok(())
