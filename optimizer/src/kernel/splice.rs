@@ -12,6 +12,7 @@
 //! - [`splicer`]: the file's own tables, and the rest of its data a copy. [`transcoder`]: completed tables.
 //!   [`requantiser`]: coarser steps, by [`mod@steps`].
 //! - [`mod@store`]: a file of several scans, a row at a time, read by [`scans`]. [`baseline`]: written as one scan.
+//! - [`pairs`], [`words`]: codes to coefficients and back, two at once.
 //! - [`fresh`]: the segments of a file whose coding changes. [`annex_k`]: the usual Huffman tables.
 
 mod annex_k;

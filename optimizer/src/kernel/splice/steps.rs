@@ -79,6 +79,11 @@ impl Steps {
             let step = (u32::from(standard[usize::from(ZIGZAG[at])]) * percent + 50) / 100;
             own[at].max(u16::try_from(step.clamp(1, 255)).unwrap_or(255))
         });
+        Self::between(own, new)
+    }
+
+    /// From `own` to `new`, none of which is finer.
+    fn between(own: [u16; 64], new: [u16; 64]) -> Self {
         let factors = std::array::from_fn(|at| {
             let reciprocal = (1 << 32) / i64::from(new[at].max(1)) + 1;
             (reciprocal * i64::from(own[at]), reciprocal * i64::from(new[at] / 2))
@@ -193,6 +198,27 @@ mod tests {
                     let exact = (value.abs() * i32::from(own) + step / 2) / step * value.signum();
                     assert_eq!(steps.to_new(value, at), exact, "{value} of {own} in {step}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_at_once_is_rounded_as_by_division_for_all_that_a_file_can_say() {
+        let steps =
+            [(1, 1), (1, 2), (1, 3), (2, 3), (3, 7), (7, 200), (254, 255), (255, 255), (9_999, 16_383), (1, 65_535)];
+        for (own, new) in steps {
+            let steps = Steps::between([own; 64], [new; 64]);
+            for first in (-32_767..=32_767_i16).step_by(64) {
+                let values: [i16; 64] = std::array::from_fn(|at| first.saturating_add(i16::try_from(at).unwrap()));
+                let mut block = values;
+                let nonzero = steps.round(&mut block);
+                for (at, (value, found)) in values.into_iter().zip(block).enumerate().skip(1) {
+                    let size = u32::from(value.unsigned_abs()) * u32::from(own) + u32::from(new / 2);
+                    let exact = i32::try_from(size / u32::from(new)).unwrap() * i32::from(value.signum());
+                    assert_eq!(i32::from(found), exact, "{value} of {own} in {new}");
+                    assert_eq!(nonzero >> at & 1 == 1, exact != 0, "{value} of {own} in {new}");
+                }
+                assert_eq!(nonzero & 1, 0);
             }
         }
     }
