@@ -90,6 +90,8 @@ struct Passing {
     part: usize,
     /// From the DC coefficient of the one before, in new steps.
     difference: i32,
+    /// The index of the last coefficient that is not zero, or a larger one.
+    last: u32,
     /// In zigzag order, first in the old steps and then in the new ones.
     coefficients: [i16; 64],
 }
@@ -98,9 +100,9 @@ struct Passing {
 /// stored is in the cache when the next loads it.
 const BATCH: usize = 16;
 
-/// Reads the AC coefficients of a block.
+/// Reads the AC coefficients of a block; gives the index of the last that is not zero, or a larger one.
 #[inline]
-fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<(), Fault> {
+fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<u32, Fault> {
     *to = [0; 64];
     let mut at = 0;
     loop {
@@ -122,7 +124,8 @@ fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<()
                     *coefficient = value;
                 }
                 if next > 62 {
-                    return Ok(());
+                    // The last coefficient, or an end code.
+                    return Ok(if next == 63 { next } else { at });
                 }
                 at = next;
                 break;
@@ -131,10 +134,10 @@ fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<()
             for (value, on) in pair.values() {
                 to[(at + on) as usize & 63] = value;
             }
-            if pair.ends() {
-                return Ok(());
-            }
             at = next;
+            if pair.ends() {
+                return Ok(at);
+            }
         }
     }
 }
@@ -165,7 +168,7 @@ fn write(
         for block in blocks {
             let part = parts.get(block.part).ok_or(Missing)?;
             let (dc, words) = codes.get(block.part.min(1)).ok_or(Missing)?;
-            let nonzero = part.steps.round(&mut block.coefficients);
+            let nonzero = part.steps.round(&mut block.coefficients, block.last);
             block::put_dc(hand, dc, block.difference)?;
             words.write(hand, &block.coefficients, nonzero, |_, _, _| {})?;
         }
@@ -186,7 +189,7 @@ impl Pen for Requantiser<'_> {
         let Self { parts, codes, writer, passing, data, .. } = self;
         let each: usize = codings.iter().map(|coding| coding.blocks as usize).sum();
         let batch = (BATCH / each.max(1)).max(1);
-        passing.resize_with(batch * each, || Passing { part: 0, difference: 0, coefficients: [0; 64] });
+        passing.resize_with(batch * each, || Passing { part: 0, difference: 0, last: 0, coefficients: [0; 64] });
         let mut own = *bits;
         let mut left = units as usize;
         while left > 0 {
@@ -201,7 +204,7 @@ impl Pen for Requantiser<'_> {
                         block.difference = new.wrapping_sub(part.dc);
                         part.dc = new;
                         block.part = coding.part;
-                        read(&mut own, &part.pairs, &mut block.coefficients)?;
+                        block.last = read(&mut own, &part.pairs, &mut block.coefficients)?;
                     }
                 }
             }

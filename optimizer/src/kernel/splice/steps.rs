@@ -47,6 +47,9 @@ pub(super) struct Steps {
     lanes: Lanes,
 }
 
+/// Coefficients that are rounded together.
+const ROW: usize = 16;
+
 /// What a block is rounded with eight coefficients at a time, in numbers of sixteen bits.
 struct Lanes {
     own: [u16; 64],
@@ -94,31 +97,49 @@ impl Steps {
         Self { new, factors, lanes: Lanes { own, factors: factors16, halves: new.map(|step| step / 2), fit } }
     }
 
-    /// All of a block but its DC coefficient, and a bit for each of them that is not zero.
+    /// A block up to its last coefficient that is not zero, or further, but not its DC coefficient; and a bit for each of
+    /// them that is not zero.
     ///
-    /// Cost: about forty cycles, however many there are. A compiler makes eight at a time of it, on every processor.
+    /// Cost: about ten cycles for sixteen, however many are not zero. A compiler makes eight at a time of it, on every
+    /// processor.
     #[inline]
-    pub(super) fn round(&self, block: &mut [i16; 64]) -> u64 {
-        let lanes = &self.lanes;
-        if !lanes.fit {
+    pub(super) fn round(&self, block: &mut [i16; 64], last: u32) -> u64 {
+        if !self.lanes.fit {
             return self.round_wide(block);
         }
-        let mut some = [0_u8; 64];
-        for at in 0..64 {
+        let mut nonzero = 0;
+        for row in 0..=(last as usize & 63) / ROW {
+            nonzero |= self.round_row(block, row) << (ROW * row);
+        }
+        nonzero & !1
+    }
+
+    /// Row `row` of a block.
+    #[inline]
+    fn round_row(&self, block: &mut [i16; 64], row: usize) -> u64 {
+        let Lanes { own, factors, halves, .. } = &self.lanes;
+        let (Some(block), Some(own), Some(factors), Some(halves), Some(new)) = (
+            block.as_chunks_mut::<ROW>().0.get_mut(row),
+            own.as_chunks::<ROW>().0.get(row),
+            factors.as_chunks::<ROW>().0.get(row),
+            halves.as_chunks::<ROW>().0.get(row),
+            self.new.as_chunks::<ROW>().0.get(row),
+        ) else {
+            return 0;
+        };
+        let mut some = [0_u8; ROW];
+        for at in 0..ROW {
             let value = block[at];
             let (size, sign) = (value.unsigned_abs(), value >> 15);
             // At most one too few: the factor is less than 2^-16 too small, and a value less than 2^15.
-            let low = ((u32::from(size) * u32::from(lanes.factors[at])) >> 16) as u16;
+            let low = ((u32::from(size) * u32::from(factors[at])) >> 16) as u16;
             // Less than two steps, and so right, though the products are not.
-            let left = size
-                .wrapping_mul(lanes.own[at])
-                .wrapping_sub(low.wrapping_mul(self.new[at]))
-                .wrapping_add(lanes.halves[at]);
-            let steps = low.wrapping_add(u16::from(left.cast_signed() >= self.new[at].cast_signed()));
+            let left = size.wrapping_mul(own[at]).wrapping_sub(low.wrapping_mul(new[at])).wrapping_add(halves[at]);
+            let steps = low.wrapping_add(u16::from(left.cast_signed() >= new[at].cast_signed()));
             block[at] = (steps.cast_signed() ^ sign).wrapping_sub(sign);
             some[at] = u8::from(steps != 0);
         }
-        bits(&some) & !1
+        bits(&some)
     }
 
     /// With steps that no encoder of 8-bit samples writes.
@@ -127,7 +148,7 @@ impl Steps {
         for (at, value) in block.iter_mut().enumerate() {
             *value = self.short(*value, at);
         }
-        bits(&block.map(|value| u8::from(value != 0))) & !1
+        block.iter().zip(0..).fold(0, |bits, (value, at)| bits | u64::from(*value != 0) << at) & !1
     }
 
     /// A coefficient in the new steps, to the nearest; halves away from zero.
@@ -162,7 +183,7 @@ impl Steps {
 
 /// A bit for each byte, all of which are 0 or 1.
 #[inline]
-fn bits(bytes: &[u8; 64]) -> u64 {
+fn bits(bytes: &[u8; ROW]) -> u64 {
     let (eights, _) = bytes.as_chunks::<8>();
     eights.iter().rev().fold(0, |bits, eight| {
         // The product has each of them in its top byte, at its place, and no two bits at one.
@@ -211,7 +232,7 @@ mod tests {
             for first in (-32_767..=32_767_i16).step_by(64) {
                 let values: [i16; 64] = std::array::from_fn(|at| first.saturating_add(i16::try_from(at).unwrap()));
                 let mut block = values;
-                let nonzero = steps.round(&mut block);
+                let nonzero = steps.round(&mut block, 63);
                 for (at, (value, found)) in values.into_iter().zip(block).enumerate().skip(1) {
                     let size = u32::from(value.unsigned_abs()) * u32::from(own) + u32::from(new / 2);
                     let exact = i32::try_from(size / u32::from(new)).unwrap() * i32::from(value.signum());

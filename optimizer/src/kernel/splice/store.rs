@@ -154,7 +154,7 @@ impl<'a> Store<'a> {
                 block[0] = steps.short(block[0], 0);
                 if *nonzero != 0 {
                     let dc = block[0];
-                    *nonzero = steps.round(block);
+                    *nonzero = steps.round(block, nonzero.ilog2());
                     block[0] = dc;
                 }
             }
