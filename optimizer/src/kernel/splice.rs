@@ -2,8 +2,8 @@
 //!
 //! In: a file, how it is stored, a plan. Out: slices of the file and new bytes between them. Cost: about
 //! 4 ms per megabyte of file whatever the picture, and 0.5 us a marked block; a transcode half as much again. Measured by
-//! `examples/mark` on 7680 x 4320 pixels in 7 MB with a mark in a corner: 24 ms spliced, 36 transcoded, 64 in coarser steps,
-//! 240 from ten progressive scans. `docs/guide/kernel.md` compares with others.
+//! `examples/mark` on 7680 x 4320 pixels in 7 MB with a mark in a corner: 20 ms spliced, 33 transcoded, 53 in coarser steps,
+//! 170 from ten progressive scans. `docs/guide/kernel.md` compares with others.
 //! A mark over the whole picture costs three quarters of that way (ADR 7), so there is none too large for this one.
 //! All arithmetic is in integers: the same bytes on every processor.
 //!

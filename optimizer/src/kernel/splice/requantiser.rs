@@ -1,7 +1,8 @@
 //! Requantising: the same coefficients rounded to coarser steps, without a pixel outside the mark.
 //!
 //! In: a walk. Out: new data. Cost: half as much again as a transcode: a look-up for one or two coefficients read, eight
-//! of them rounded at a time, a look-up for each that is left; memory is the new data. A block under the mark is blended in the file's own steps and rounded after.
+//! of them rounded at a time, a look-up for each that is left; memory is the new data. A block under the mark is blended in
+//! the file's own steps and rounded after.
 //! The Huffman tables are those of annex K, as of most encoders: tables made for the file would take a walk more.
 
 use bytes::Bytes;
