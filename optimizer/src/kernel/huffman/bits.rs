@@ -143,6 +143,12 @@ impl<'a> Bits<'a> {
         (self.hold >> (64 - WINDOW)) as usize & (WINDOWS - 1)
     }
 
+    /// Whether so many bits are loaded.
+    #[inline]
+    pub(in crate::kernel) fn has(&self, count: u32) -> bool {
+        count <= self.held
+    }
+
     /// Passes over `count` bits that are loaded, at most 63.
     #[inline]
     pub(in crate::kernel) fn drop_bits(&mut self, count: u32) -> Result<(), Fault> {

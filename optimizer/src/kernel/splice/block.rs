@@ -243,12 +243,13 @@ pub(super) fn skip(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac) -> Result<i32, Fault> 
     let difference = dc.read(bits)?;
     let mut at = 1;
     loop {
-        // Two steps a load: each takes at most 27 bits.
+        // Two steps a load: each takes at most 27 bits, and a few in all but the strangest files.
         for _ in 0..2 {
             let step = ac.steps.get(bits.window()).copied().unwrap_or(NO_STEP);
             let next = at + u32::from(step >> STEP_ON);
-            if next > 63 {
-                // A long code, or the last coefficient, after which the next block begins without an end code.
+            if next > 63 || !bits.has(u32::from(step & STEP_BITS)) {
+                // A long code; or the last coefficient, after which the next block begins without an end code; or more
+                // than is left of a load after a DC difference.
                 (*bits, at) = skip_one(*bits, ac, at)?;
                 if at > 63 {
                     return Ok(difference);
