@@ -56,6 +56,10 @@ pub struct SlowStart {
 }
 
 impl SlowStart {
+    pub(crate) fn percent(&self, now: Moment, members: &[Member]) -> Percent {
+        Percent(self.at(now).map(|ramps| ramps.furthest(members)))
+    }
+
     /// `None` when all endpoints have served for long enough.
     pub(crate) fn at(&self, now: Moment) -> Option<Ramps> {
         let newest = Moment::from_nanos(self.starts.0.load(Relaxed));
@@ -100,5 +104,17 @@ impl Furthest {
         let most = self.tiers.iter().find(|(tier, _)| *tier == member.tier).map_or(Ramp::FULL, |tier| tier.1);
         let part = self.ramps.of(&member.live).part_of(capacity.get(), most);
         NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+/// How much of its share each endpoint of a service gets.
+#[derive(Debug)]
+pub struct Percent(Option<Furthest>);
+
+impl Percent {
+    /// 1 to 100, next to the endpoint of its tier that is furthest.
+    pub fn of(&self, member: &Member) -> u32 {
+        const ALL: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+        self.0.as_ref().map_or(ALL, |furthest| furthest.part_of(ALL, member)).get()
     }
 }

@@ -101,7 +101,7 @@ impl Looker {
             snapshot: &snapshot,
             report: &report,
             listeners: admin.proxy.listeners(),
-            work: admin.proxy.work_reports(),
+            work: admin.proxy.work_reports(&snapshot),
             configuration: Configuration::of(&admin.reloader),
         };
         let mut status = status::status(&parts, None);

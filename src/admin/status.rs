@@ -13,7 +13,7 @@ use weir_discovery::{Readiness, Report, SourceReport};
 use weir_proxy::{Coefficients, ListenerReport, WorkReport};
 use weir_snapshot::{Condition, Pool, QueueReport, Route, Snapshot, WhenAllEjected};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Common, Endpoint};
 use super::reloads::Configuration;
 use super::times::{Times, seconds};
 
@@ -209,11 +209,8 @@ fn service<'a>(parts: &'a Parts<'a>, pool: &'a Pool) -> Service<'a> {
     let sources = sources(parts.report, name);
     let from = origins(sources);
     let queue = pool.permits().map(|permits| permits.report());
-    let rules = queue.as_ref().map(|queue| &queue.rules);
-    let endpoint = |member: &'a weir_snapshot::Member| {
-        let source = from.get(&member.address).copied().unwrap_or(WRITTEN);
-        Endpoint::of(pool, member, rules, source, times)
-    };
+    let common = Common::of(pool, queue.as_ref(), times);
+    let endpoint = |member| common.endpoint(member, from.get(&member.address).copied().unwrap_or(WRITTEN));
     let endpoints: Vec<_> = pool.members().iter().map(endpoint).collect();
     Service {
         name,
