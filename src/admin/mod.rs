@@ -19,6 +19,7 @@ mod recent;
 mod reloads;
 mod status;
 mod times;
+mod told;
 
 use std::future::Future;
 use std::sync::Arc;

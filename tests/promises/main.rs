@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod discovery;
 mod dns;
+mod events;
 mod explain;
 mod fleet;
 mod health;
