@@ -50,7 +50,10 @@ fn where_listeners_differ_each_of_them_is_explained() {
     let told = explain(&weir, "url=/own/a.jpg", 200);
     assert_eq!((&told["route"]["name"], &told["listeners"]), (&json!("/"), &json!([one.to_string()])));
     let other = &told["elsewhere"][0];
-    assert_eq!((&other["route"]["name"], &other["listeners"]), (&json!(format!("/own/@{two}")), &json!([two.to_string()])));
+    assert_eq!(
+        (&other["route"]["name"], &other["listeners"]),
+        (&json!(format!("/own/@{two}")), &json!([two.to_string()]))
+    );
     assert_eq!(other["outcome"]["endpoint"], endpoint.address().to_string());
     let admin = weir.admin().to_string();
     let said = Command::new(WEIR).args(["explain", "/own/a.jpg", "--admin", &admin]).output().unwrap();

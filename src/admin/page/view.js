@@ -65,14 +65,16 @@ export class ServiceView {
     this.list = make("dl");
     this.rate = figure("requests");
     this.latency = figure("p99");
-    this.body = make("tbody");
-    const head = make("tr");
+    this.body = make("tbody", { role: "rowgroup" });
+    const head = make("tr", { role: "row" });
     for (const [text, number] of [["Endpoint"], ["State"], ["In flight", 1], ["Weight", 1], ["Latency", 1], ["Why, and since when"], [""]]) {
-      head.append(make("th", number ? { class: "number", scope: "col" } : { scope: "col" }, text));
+      const column = { role: "columnheader", scope: "col" };
+      head.append(make("th", number ? { ...column, class: "number" } : column, text));
     }
     this.title = make("h2", { tabindex: "-1" }, name);
     const header = make("header", {}, this.title, this.count, this.all, this.list, this.rate.element, this.latency.element);
-    const table = make("table", { "aria-label": `Endpoints of ${name}` }, make("thead", {}, head), this.body);
+    const label = { role: "table", "aria-label": `Endpoints of ${name}` };
+    const table = make("table", label, make("thead", { role: "rowgroup" }, head), this.body);
     this.element = make("section", { class: "service", "aria-label": `Service ${name}` }, header, table);
   }
 
@@ -170,18 +172,23 @@ export class ServiceView {
   #make(address) {
     const row = {
       state: make("span"),
-      flight: make("td", { class: "number", "data-label": "in flight" }),
-      weight: make("td", { class: "number", "data-label": "weight" }),
-      latency: make("td", { class: "number", "data-label": "latency" }),
-      why: make("td", { class: "why" }),
+      flight: cell({ class: "number", "data-label": "in flight" }),
+      weight: cell({ class: "number", "data-label": "weight" }),
+      latency: cell({ class: "number", "data-label": "latency" }),
+      why: cell({ class: "why" }),
       button: make("button", { type: "button" }),
       text: "",
     };
     row.button.addEventListener("click", () => this.act(this.name, address, row.verb));
-    row.element = make("tr", {}, make("td", {}, address), make("td", {}, row.state), row.flight, row.weight, row.latency, row.why,
-      make("td", {}, row.button));
+    const cells = [cell({}, address), cell({}, row.state), row.flight, row.weight, row.latency, row.why, cell({}, row.button)];
+    row.element = make("tr", { role: "row" }, ...cells);
     return row;
   }
+}
+
+/** A cell; its role is said because of how rows are laid out. */
+function cell(attributes, ...children) {
+  return make("td", { role: "cell", ...attributes }, ...children);
 }
 
 /** The next row in this direction that can be seen. */
