@@ -101,6 +101,7 @@ impl Looker {
         let report = admin.report();
         let parts = Parts {
             times: *times,
+            started_unix_seconds: admin.started_unix_seconds,
             readiness: admin.readiness(),
             snapshot: &snapshot,
             report: &report,

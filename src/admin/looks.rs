@@ -57,6 +57,7 @@ pub(crate) async fn status(State(admin): State<Arc<Admin>>, request: Request) ->
         let report = admin.report();
         let parts = Parts {
             times: Times::read(admin.clock),
+            started_unix_seconds: admin.started_unix_seconds,
             readiness: admin.readiness(),
             snapshot: &snapshot,
             report: &report,

@@ -30,6 +30,8 @@ pub(crate) struct Status<'a> {
     /// Grows with every change of routes, services or endpoints.
     revision: u64,
     now_unix_seconds: f64,
+    /// When weir was started: the same for as long as it runs, and another for the next one.
+    started_unix_seconds: f64,
     uptime_seconds: f64,
     readiness: &'a Ready,
     configuration: &'a Configuration,
@@ -155,6 +157,7 @@ struct SourceStatus<'a> {
 /// What the document is made of.
 pub(crate) struct Parts<'a> {
     pub(crate) times: Times,
+    pub(crate) started_unix_seconds: f64,
     pub(crate) readiness: Ready,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) report: &'a Report,
@@ -172,6 +175,7 @@ pub(crate) fn status<'a>(parts: &'a Parts<'a>, only: Option<&str>) -> Status<'a>
         version: env!("CARGO_PKG_VERSION"),
         revision: parts.snapshot.revision,
         now_unix_seconds: times.unix_now(),
+        started_unix_seconds: parts.started_unix_seconds,
         uptime_seconds: seconds(Duration::from_nanos(times.now.as_nanos())),
         readiness: &parts.readiness,
         configuration: &parts.configuration,

@@ -9,18 +9,17 @@ export class Known {
   facts = {};
   /** Name → { facts, rates, endpoints: address → endpoint }. */
   services = new Map();
-  #heard = 0;
 
   /**
    * Lays an event over what is known. Gives `{ news, touched, gone }`: words, the endpoints that are another than before,
    * and those that have left, both as `[service, address]`; of a service that has left the address is null.
    */
-  hear(name, event, at = performance.now()) {
+  hear(name, event) {
     const found = { news: [], touched: [], gone: [] };
     const { services = [], gone = [], ...facts } = event;
     const whole = name === "whole";
-    const anew = whole && this.#isAnother(event, at);
-    this.#heard = at;
+    const started = this.facts.started_unix_seconds ?? facts.started_unix_seconds;
+    const anew = whole && facts.started_unix_seconds !== started;
     this.facts = whole ? facts : { ...this.facts, ...facts };
     if (anew) found.news.push("weir has been started anew");
     const left = whole ? this.#missing(services) : gone.map((it) => [it.service, it.address]);
@@ -48,12 +47,6 @@ export class Known {
       }
     }
     return found;
-  }
-
-  /** Whether this is another process than the one of before: it has run for less time than that one would have. */
-  #isAnother(event, at) {
-    const before = this.facts.uptime_seconds;
-    return before !== undefined && event.uptime_seconds + 2 < before + (at - this.#heard) / 1000;
   }
 
   /** What was known and is not among these. */
