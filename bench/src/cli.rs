@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::case::Case;
 use crate::error::{BenchError, chain};
 use crate::kernel;
+use crate::measured::Measured;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
@@ -286,8 +287,8 @@ impl HostileArgs {
 }
 
 /// The weir to measure.
-fn weir(chosen: Option<&PathBuf>) -> Result<PathBuf, BenchError> {
-    let weir = chosen.cloned().unwrap_or_else(own_weir);
+fn weir(measured: &Measured) -> Result<PathBuf, BenchError> {
+    let weir = measured.weir.clone().unwrap_or_else(own_weir);
     if !weir.is_file() {
         return Err(BenchError::NoWeir { path: weir });
     }
@@ -298,33 +299,33 @@ fn weir(chosen: Option<&PathBuf>) -> Result<PathBuf, BenchError> {
 }
 
 async fn ask_status(options: &status::Options) -> Result<ExitCode, BenchError> {
-    let outcome = status::run(options, &weir(options.weir.as_ref())?).await?;
+    let outcome = status::run(options, &weir(&options.measured)?).await?;
     say(outcome.to_string().trim_end());
-    write_json(options.json.as_deref(), &outcome)?;
+    write_json(options.measured.json.as_deref(), &outcome)?;
     Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn look_at_page(options: &page::Options) -> Result<ExitCode, BenchError> {
-    let outcome = page::run(options, &weir(options.weir.as_ref())?).await?;
+    let outcome = page::run(options, &weir(&options.measured)?).await?;
     say(outcome.to_string().trim_end());
-    write_json(options.json.as_deref(), &outcome)?;
+    write_json(options.measured.json.as_deref(), &outcome)?;
     Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn discover(options: &discovery::Options) -> Result<ExitCode, BenchError> {
-    let weir = weir(options.weir.as_ref())?;
+    let weir = weir(&options.measured)?;
     // Without a Consul there is nothing to measure, which was said, and is no failure.
     let Some(outcome) = discovery::run(options, &weir, note).await? else { return Ok(ExitCode::SUCCESS) };
     say(outcome.to_string().trim_end());
-    write_json(options.json.as_deref(), &outcome)?;
+    write_json(options.measured.json.as_deref(), &outcome)?;
     Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn reloads(options: &reload::Options) -> Result<ExitCode, BenchError> {
-    let weir = weir(options.weir.as_ref())?;
+    let weir = weir(&options.measured)?;
     let outcome = reload::run(options, &weir, note).await?;
     say(outcome.to_string().trim_end());
-    write_json(options.json.as_deref(), &outcome)?;
+    write_json(options.measured.json.as_deref(), &outcome)?;
     Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

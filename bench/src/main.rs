@@ -17,6 +17,7 @@ mod error;
 mod hostile;
 mod idle;
 mod kernel;
+mod measured;
 mod overhead;
 mod page;
 mod peers;

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,6 +19,7 @@ use weir_testkit::Browser;
 
 use crate::case::Case;
 use crate::error::BenchError;
+use crate::measured::Measured;
 use crate::rig::clock;
 use crate::rig::load::Load;
 use crate::rig::machine::Machine;
@@ -44,12 +45,8 @@ pub(crate) struct Options {
     /// Pixels of the window's width
     #[arg(long, default_value_t = 1280, value_parser = clap::value_parser!(u32).range(300..=4000))]
     width: u32,
-    /// The weir to measure [default: `weir` beside this program, else target/dist/weir]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) weir: Option<PathBuf>,
-    /// Write the results as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
 }
 
 /// All that was measured.
@@ -116,7 +113,7 @@ pub(crate) async fn run(options: &Options, weir: &Path) -> Result<Outcome, Bench
     let driver = driver.ok_or(BenchError::NoBrowser)?;
     let machine = Machine::here();
     let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, weir_testkit::free_port()));
-    // Of every loopback address.
+    // At every address, of which those of loopback are used; `serve` answers nobody else.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     let port = listener.local_addr()?.port();
     let mut serving = JoinSet::new();
@@ -216,8 +213,12 @@ async fn events(admin: SocketAddr, seconds: u16) -> std::io::Result<(u64, u64)> 
 async fn serve(listener: TcpListener) {
     let mut connections = JoinSet::new();
     let mut delays = DELAYS.cycle();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, peer)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
+        // It listens at every address, for there is no other way to listen at a thousand.
+        if !peer.ip().is_loopback() {
+            continue;
+        }
         connections.spawn(answer(stream, Duration::from_millis(delays.next().unwrap_or_default())));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::error::BenchError;
+use crate::measured::Measured;
 use crate::rig::clock;
 use crate::rig::machine::Machine;
 use crate::rig::proxy::{Kind, Proxy};
@@ -30,12 +31,8 @@ pub(crate) struct Options {
     /// How often it is asked
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     calls: u16,
-    /// The weir to measure [default: `weir` beside this program, else target/dist/weir]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) weir: Option<PathBuf>,
-    /// Write the results as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
 }
 
 /// All that was measured.

@@ -60,6 +60,7 @@ impl Told {
             }
             stays
         });
+        let first = self.whole.0.is_empty();
         let mut services: Vec<Value> = Vec::new();
         for service in std::mem::take(&mut status.services) {
             services.extend(self.service(service, traffic, &mut gone));
@@ -67,8 +68,9 @@ impl Told {
         let mut changed = self.whole.differing(map(&status), &["now_unix_seconds", "uptime_seconds"]);
         // It is empty here, whatever there is.
         changed.remove("services");
-        for (name, list) in [("services", services), ("gone", gone)] {
-            if !list.is_empty() {
+        // What is told for the first time is whole, its empty lists too.
+        for (name, list, always) in [("services", services, first), ("gone", gone, false)] {
+            if always || !list.is_empty() {
                 changed.insert(name.to_owned(), Value::Array(list));
             }
         }
@@ -101,8 +103,9 @@ impl Told {
         let mut all = map(&service);
         all.remove("endpoints");
         all.insert("traffic".to_owned(), value(&traffic.remove(name).unwrap_or_default()));
+        let first = known.own.0.is_empty();
         let mut changed = known.own.differing(all, &["name"]);
-        if !endpoints.is_empty() {
+        if first || !endpoints.is_empty() {
             changed.insert("endpoints".to_owned(), Value::Array(endpoints));
         }
         // Its name alone is no news.

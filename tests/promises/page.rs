@@ -206,6 +206,29 @@ fn the_page_says_that_weir_is_away_and_shows_the_next_one_by_itself() {
 }
 
 #[test]
+fn the_next_weir_is_shown_though_a_service_of_it_has_no_endpoints() {
+    let Some(program) = driver() else { return };
+    let endpoint = Endpoint::replying(Reply::new(200));
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.toml");
+    std::fs::write(&list, "endpoints = []").unwrap();
+    let empty = format!(
+        "\n[[service]]\nname = \"t\"\npolicy = \"round-robin\"\nempty_after = \"0s\"\nfile = {{ path = \"{}\" }}\n",
+        list.display()
+    );
+    let route = "\n[[route]]\npath = \"/t\"\nservice = \"t\"\n";
+    let admin = format!("[admin]\nlisten = \"127.0.0.1:{}\"", free_port());
+    let toml = Setup::before(&[&endpoint]).toml().replace("[admin]\nlisten = \"127.0.0.1:0\"", &admin) + route + &empty;
+    let (mut weir, browser) = opened(&program, &toml, "127.0.0.1");
+    becomes(&browser, "document.querySelectorAll('section.service').length", 2);
+    weir.kill();
+    becomes(&browser, "document.getElementById('ready').innerText", "no connection");
+    let _weir = Weir::start(WEIR, &toml);
+    says(&browser, "changes", "weir has been started anew");
+    assert!(row(&browser, &endpoint).contains("healthy"));
+}
+
+#[test]
 fn of_a_thousand_rows_only_the_one_that_changes_is_touched() {
     let Some(program) = driver() else { return };
     let endpoint = Endpoint::replying(Reply::new(200));

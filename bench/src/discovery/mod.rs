@@ -25,6 +25,7 @@ use self::fleet::Endpoint;
 use self::report::{Change, Update, Waits};
 pub(crate) use self::report::{Outcome, share};
 use crate::error::BenchError;
+use crate::measured::Measured;
 use crate::rig::clock;
 use crate::rig::cpu::Spent;
 use crate::rig::machine::Machine;
@@ -66,15 +67,11 @@ pub(crate) struct Options {
     /// Updates of the large service, under each policy
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
     updates: u16,
-    /// The weir to measure [default: `weir` beside this program, else target/dist/weir]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) weir: Option<PathBuf>,
     /// The Consul to use [default: target/tools/consul, which scripts/get-consul makes]
     #[arg(long, value_name = "PATH")]
     consul: Option<PathBuf>,
-    /// Write the results as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
 }
 
 /// Runs all of it; `None` without a Consul.

@@ -9,7 +9,7 @@ mod report;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -21,6 +21,7 @@ use self::report::{Large, Pair, Waits};
 use crate::discovery::client::{Clients, Seen};
 use crate::discovery::fleet::Endpoint;
 use crate::error::BenchError;
+use crate::measured::Measured;
 use crate::rig::clock;
 use crate::rig::machine::Machine;
 use crate::rig::proxy::{Kind, Proxy};
@@ -58,12 +59,8 @@ pub(crate) struct Options {
     /// Reloads of the large configuration, of each kind
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     large: u16,
-    /// The weir to measure [default: `weir` beside this program, else target/dist/weir]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) weir: Option<PathBuf>,
-    /// Write the results as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
 }
 
 /// Runs all of it.
