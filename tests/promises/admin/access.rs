@@ -1,0 +1,111 @@
+//! Who is let in, and who is told why not.
+
+use serde_json::Value;
+use weir_testkit::{Endpoint, PATIENCE, Process, Raw, Weir, eventually};
+
+use super::{action, call, endpoint, look, named, with_admin};
+use crate::support::{Setup, WEIR, assert_metric, wait_for_words};
+
+#[test]
+fn a_change_without_the_token_or_with_a_wrong_one_is_refused_counted_and_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "right-token\n").unwrap();
+    let one = named();
+    let lines = format!("listen = \"127.0.0.1:0\"\ntoken_file = \"{}\"", file.display());
+    let weir = Weir::start(WEIR, &with_admin(&Setup::before(&[&one]), &lines));
+    let host = format!("Host: {}\r\nContent-Type: application/json\r\n", weir.admin());
+    let drain = action(one.address(), "drain");
+    for (token, reason) in [("", "no_token"), ("Authorization: Bearer wrong-token\r\n", "wrong_token")] {
+        let answer = call(&weir, &drain, &format!("{host}{token}"), "");
+        assert_eq!((answer.status, answer.field("www-authenticate")), (401, Some("Bearer realm=\"weir\"")));
+        let told: Value = serde_json::from_slice(&answer.body.kept).unwrap();
+        assert!(told["error"].is_string() && told["help"].is_string(), "{told}");
+        assert_metric(&weir, "weir_admin_refused_total", &[("reason", reason)], 1);
+        wait_for_words(&weir, &format!("reason=\"{reason}\""));
+    }
+    assert_eq!(endpoint(&weir, one.address())["drained"], false, "a look needs no token here, and nothing has changed");
+    assert_eq!(call(&weir, &drain, &format!("{host}Authorization: Bearer right-token\r\n"), "").status, 200);
+    assert_eq!(endpoint(&weir, one.address())["drained"], true);
+    wait_for_words(&weir, "admin change peer=127.0.0.1:");
+    let nowhere = action("127.0.0.1:1".parse().unwrap(), "drain");
+    assert_eq!(call(&weir, &nowhere, &format!("{host}Authorization: Bearer right-token\r\n"), "").status, 404);
+    wait_for_words(&weir, "status=404 outcome=\"service `s` has no endpoint `127.0.0.1:1`");
+    assert!(!weir.output().contains("right-token") && !weir.output().contains("wrong-token"));
+    std::fs::write(&file, "another-token\n").unwrap();
+    assert_eq!(call(&weir, &drain, &format!("{host}Authorization: Bearer right-token\r\n"), "").status, 401);
+}
+
+#[test]
+fn where_others_can_reach_it_looks_need_the_token_too_but_not_health_and_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "right-token").unwrap();
+    let one = named();
+    let lines = format!("listen = \"0.0.0.0:0\"\ntoken_file = \"{}\"", file.display());
+    let weir = Weir::start(WEIR, &with_admin(&Setup::before(&[&one]), &lines));
+    for call in ["/api/status", "/api/recent", "/api/explain?url=/", "/api/overrides", "/api/nothing"] {
+        look(&weir, call, 401);
+    }
+    for open in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(Raw::get(weir.admin(), open).status, 200, "{open}");
+    }
+    let fields = "Host: weir.internal\r\nAuthorization: Bearer right-token\r\n";
+    assert_eq!(call(&weir, "GET /api/status", fields, "").status, 200);
+}
+
+/// Runs weir with this to its end: what it said.
+fn refused_start(toml: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weir.toml");
+    std::fs::write(&file, toml).unwrap();
+    let mut process = Process::start(WEIR, ["run".as_ref(), file.as_os_str()]);
+    assert_eq!(process.wait(PATIENCE).code(), Some(1));
+    process.wait_for_line("error: ");
+    process.output()
+}
+
+#[test]
+fn weir_does_not_start_where_others_can_reach_it_without_a_token_or_without_one_in_the_file() {
+    let setup = Setup::of(&[Endpoint::absent()]);
+    let said = refused_start(&with_admin(&setup, "listen = \"0.0.0.0:0\""));
+    assert!(said.contains("needs a token") && said.contains("weir.toml:4:10") && said.contains("token_file"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    for (text, word) in [(None, "cannot read"), (Some("  \n"), "holds no token"), (Some("two words"), "holds no token")]
+    {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let lines = format!("listen = \"127.0.0.1:0\"\ntoken_file = \"{}\"", file.display());
+        let said = refused_start(&with_admin(&setup, &lines));
+        assert!(said.contains(word) && said.contains(file.to_str().unwrap()), "{said}");
+        assert!(!said.contains("listening on"), "{said}");
+    }
+}
+
+#[test]
+fn a_web_page_from_elsewhere_changes_nothing_and_reads_nothing() {
+    let one = named();
+    let weir = Setup::before(&[&one]).start();
+    let (own, json) = (format!("Host: {}\r\n", weir.admin()), "Content-Type: application/json\r\n");
+    let drain = action(one.address(), "drain");
+    let cases = [
+        (format!("{own}{json}Origin: http://evil.example\r\n"), "origin"),
+        (format!("{own}{json}Origin: null\r\n"), "origin"),
+        (format!("Host: evil.example:{}\r\n{json}", weir.admin().port()), "host"),
+        (format!("{own}Content-Type: text/plain\r\n"), "plain"),
+        (own.clone(), "plain"),
+    ];
+    for (index, (fields, reason)) in cases.iter().enumerate() {
+        assert_eq!(call(&weir, &drain, fields, "").status, 403, "{fields}");
+        let line = format!("reason=\"{reason}\"");
+        eventually(&line, || weir.output().matches("admin call refused").count() == index + 1);
+        assert!(weir.output().contains(&line));
+    }
+    assert_eq!(call(&weir, "GET /api/status", "Host: evil.example\r\n", "").status, 403, "by a rebound name");
+    assert_metric(&weir, "weir_admin_refused_total", &[], 6);
+    assert_eq!(endpoint(&weir, one.address())["drained"], false);
+    let same = format!("{own}{json}Origin: http://{}\r\n", weir.admin());
+    assert_eq!(call(&weir, &drain, &same, "{}").status, 200, "weir's own page may");
+}
