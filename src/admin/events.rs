@@ -2,23 +2,26 @@
 //!
 //! In: the status once a second. Out: server-sent events (WHATWG HTML, 9.2): `whole` first, then `change`, which has of
 //! the endpoints only those that are another than before. Cost: a status a second for each who looks, made away from
-//! the threads that serve; so few may look at once.
+//! the threads that serve; so few may look at once, and who does not read is cut off (`door.rs`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Admin;
 use super::answer::Mistake;
+use super::door::Peer;
+use super::places::of_one;
+use super::query::Query;
 use super::reloads::Configuration;
 use super::status::{self, Parts, Status};
 use super::times::Times;
@@ -27,7 +30,52 @@ use crate::traffic::{self, Traffic};
 /// How often.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How many may look at once.
-pub(crate) const LOOKERS: usize = 16;
+const LOOKERS: usize = 16;
+/// And how many of them from one address that is not this machine's: here all who come through a tunnel have the same.
+const SHARE: usize = LOOKERS / 2;
+
+/// Who looks.
+#[derive(Debug, Default)]
+pub(crate) struct Lookers(Mutex<Vec<IpAddr>>);
+
+/// A place among them; left when dropped.
+#[derive(Debug)]
+struct Seat {
+    client: IpAddr,
+    lookers: Arc<Lookers>,
+}
+
+impl Lookers {
+    fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, Mistake> {
+        let client = of_one(client);
+        let full = |error: String, help: &'static str| Mistake::new(StatusCode::SERVICE_UNAVAILABLE, error, help);
+        let mut all = self.all();
+        if all.len() >= LOOKERS {
+            let help = "close a page, or look with `weir status --watch` (GET /api/status)";
+            return Err(full(format!("{LOOKERS} look already"), help));
+        }
+        if !client.is_loopback() && all.iter().filter(|other| **other == client).count() >= SHARE {
+            let help = "close a page there, or look with `weir status --watch` (GET /api/status)";
+            return Err(full(format!("{SHARE} look already from {client}"), help));
+        }
+        all.push(client);
+        Ok(Seat { client, lookers: Arc::clone(self) })
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        // Each change is a whole one, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut all = self.lookers.all();
+        if let Some(index) = all.iter().position(|client| *client == self.client) {
+            all.swap_remove(index);
+        }
+    }
+}
 
 /// What one who looks was told.
 struct Looker {
@@ -37,7 +85,7 @@ struct Looker {
     told: HashMap<Box<str>, HashMap<Box<str>, u64>>,
     first: bool,
     ticks: Interval,
-    _place: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// The data of an event.
@@ -64,17 +112,22 @@ struct TrafficOf<'a> {
 }
 
 /// `GET /api/events`.
-pub(crate) async fn events(State(admin): State<Arc<Admin>>) -> Result<Response, Mistake> {
-    let Ok(place) = Arc::clone(&admin.lookers).try_acquire_owned() else {
-        let error = format!("{LOOKERS} look already");
-        return Err(Mistake::new(StatusCode::SERVICE_UNAVAILABLE, error, "close a page, or ask GET /api/status"));
-    };
+pub(crate) async fn events(
+    State(admin): State<Arc<Admin>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    request: Request,
+) -> Result<Response, Mistake> {
+    Query::read(request.uri(), &[], &[])?;
+    let seat = admin.lookers.take(peer.ip())?;
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let times = Times::read(admin.clock);
-    let looker = Looker { admin, times, told: HashMap::new(), first: true, ticks, _place: place };
+    let looker = Looker { admin, times, told: HashMap::new(), first: true, ticks, _seat: seat };
     let events = futures_util::stream::unfold(looker, |mut looker| async move {
-        looker.ticks.tick().await;
+        tokio::select! {
+            _ = looker.ticks.tick() => {}
+            () = looker.admin.over.cancelled() => return None,
+        }
         let told = tokio::task::spawn_blocking(move || {
             let event = looker.event();
             (event, looker)
@@ -143,4 +196,24 @@ fn changes(status: &mut Status<'_>, told: &mut HashMap<Box<str>, HashMap<Box<str
         });
     }
     gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_from_elsewhere_holds_every_place_and_who_leaves_makes_room() {
+        let lookers = Arc::new(Lookers::default());
+        let take = |client: &str| lookers.take(client.parse().unwrap());
+        let mut few: Vec<Seat> = (0..SHARE).map(|_| take("10.0.0.1").unwrap()).collect();
+        assert!(take("10.0.0.1").unwrap_err().error.contains("from 10.0.0.1"));
+        let here: Vec<Seat> = (SHARE..LOOKERS).map(|_| take("127.0.0.1").unwrap()).collect();
+        assert_eq!(take("10.0.0.2").unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+        few.pop();
+        few.push(take("10.0.0.1").unwrap());
+        drop(few);
+        let all_here: Vec<Seat> = (here.len()..LOOKERS).map(|_| take("::1").unwrap()).collect();
+        assert_eq!(all_here.len() + here.len(), LOOKERS);
+    }
 }

@@ -14,11 +14,13 @@ mod guard;
 mod looks;
 mod observe;
 mod page;
+mod places;
 mod query;
 mod recent;
 mod reloads;
 mod status;
 mod times;
+mod token;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,7 +30,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use weir_discovery::{Control, Report};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Reader};
@@ -38,6 +43,7 @@ pub(crate) use access::{Access, TokenError};
 use crate::metrics::present;
 use crate::reload::Reloader;
 use crate::series::Exposition;
+use places::Places;
 use status::Ready;
 
 /// What the admin listener tells about.
@@ -65,8 +71,11 @@ pub(crate) struct Admin {
     reloader: Reloader,
     access: Access,
     recent: usize,
-    /// Places for those who look at events.
-    lookers: Arc<Semaphore>,
+    lookers: Arc<events::Lookers>,
+    /// Changes that are being carried out, whether their callers wait or not.
+    changes: TaskTracker,
+    /// Cancelled at the end: answers that have none end then.
+    over: CancellationToken,
     draining: AtomicBool,
     broken: AtomicBool,
 }
@@ -86,7 +95,9 @@ impl Admin {
             reloader,
             access,
             recent,
-            lookers: Arc::new(Semaphore::new(events::LOOKERS)),
+            lookers: Arc::default(),
+            changes: TaskTracker::new(),
+            over: CancellationToken::new(),
             draining: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         }
@@ -125,8 +136,9 @@ impl Admin {
     }
 }
 
-/// Serves until `end`.
+/// Serves until `end`, and a moment longer for the calls that are under way then.
 pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) {
+    let (over, changes, places) = (admin.over.clone(), admin.changes.clone(), Places::new(admin.clock));
     let router = page::routes(Router::new())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(looks::readyz))
@@ -142,14 +154,8 @@ pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Futu
         .method_not_allowed_fallback(guard::another_method)
         .layer(from_fn_with_state(Arc::clone(&admin), guard::guard))
         .with_state(admin);
-    let serving = axum::serve(door::Door::new(socket), router.into_make_service_with_connect_info::<door::Peer>());
-    // Not axum's own graceful shutdown: a scraper's kept-alive connection would hold the process.
-    tokio::select! {
-        outcome = serving => {
-            if let Err(error) = outcome {
-                tracing::error!(%error, "the admin listener failed");
-            }
-        }
-        () = end => {}
-    }
+    door::serve(socket, router, places, over, end).await;
+    changes.close();
+    // Each has its line in the log, for whatever they wait for has ended too.
+    drop(timeout(door::GRACE, changes.wait()).await);
 }

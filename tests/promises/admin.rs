@@ -3,6 +3,8 @@
 mod access;
 mod calls;
 mod changes;
+mod door;
+mod events;
 mod explain;
 mod status;
 

@@ -109,3 +109,93 @@ fn a_web_page_from_elsewhere_changes_nothing_and_reads_nothing() {
     let same = format!("{own}{json}Origin: http://{}\r\n", weir.admin());
     assert_eq!(call(&weir, &drain, &same, "{}").status, 200, "weir's own page may");
 }
+
+#[test]
+fn a_web_page_from_elsewhere_may_not_even_look_which_is_counted_and_logged() {
+    let one = named();
+    let weir = Setup::before(&[&one]).start();
+    let own = format!("Host: {}\r\n", weir.admin());
+    let foreign =
+        ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"];
+    for (index, field) in foreign.iter().enumerate() {
+        for look in ["/api/status", "/api/events", "/api/recent"] {
+            let answer = call(&weir, &format!("GET {look}"), &format!("{own}{field}\r\n"), "");
+            assert_eq!(answer.status, 403, "{look} {field}: {}", answer.text());
+        }
+        eventually("each is logged", || weir.output().matches("admin call refused").count() == 3 * (index + 1));
+    }
+    assert_metric(&weir, "weir_admin_refused_total", &[("reason", "origin")], 12);
+    let script = format!("{own}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n");
+    assert_eq!(call(&weir, "GET /metrics", &script, "").status, 403, "nor have weir work for nothing");
+    let link = format!("{own}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n");
+    for linked in ["/metrics", "/readyz", "/"] {
+        assert_eq!(call(&weir, &format!("GET {linked}"), &link, "").status, 200, "{linked}, by a link");
+    }
+    for own_page in ["Sec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n"] {
+        assert_eq!(call(&weir, "GET /api/status", &format!("{own}{own_page}"), "").status, 200, "{own_page}");
+    }
+    let same = format!("{own}Origin: http://{}\r\n", weir.admin());
+    assert_eq!(call(&weir, "GET /api/status", &same, "").status, 200);
+}
+
+#[test]
+fn on_loopback_health_and_metrics_answer_by_address_and_as_localhost_but_by_no_other_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "right-token").unwrap();
+    let one = named();
+    let lines = format!("listen = \"127.0.0.1:0\"\ntoken_file = \"{}\"", file.display());
+    let weir = Weir::start(WEIR, &with_admin(&Setup::before(&[&one]), &lines));
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let by = |fields: &str| call(&weir, &format!("GET {path}"), fields, "").status;
+        for own in ["127.0.0.1:9090", "localhost:9090", "LOCALHOST", "[::1]:9090", "10.0.0.7"] {
+            assert_eq!(by(&format!("Host: {own}\r\n")), 200, "{path} by {own}");
+        }
+        assert_eq!(Raw::ask(weir.admin(), format!("GET {path} HTTP/1.0\r\n\r\n")).status, 200, "a probe of HTTP/1.0");
+        assert_eq!(by("Host: evil.example:9090\r\n"), 403, "{path}");
+        assert_eq!(by("Host: weir.example\r\nAuthorization: Bearer wrong-token\r\n"), 403, "{path}");
+        assert_eq!(by("Host: weir.example\r\nAuthorization: Bearer right-token\r\n"), 200, "{path}");
+    }
+    wait_for_words(&weir, "reason=\"host\"");
+    // The page holds nothing, and what it asks for then needs the token.
+    assert_eq!(call(&weir, "GET /", "Host: weir.example\r\n", "").status, 200);
+    assert_eq!(call(&weir, "GET /api/status", "Host: weir.example\r\n", "").status, 403);
+}
+
+/// Holds a write lease on a file: whoever opens it waits, as on a file system that hangs.
+const HANG: &str = "
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+signal.pause()
+";
+
+#[test]
+fn while_the_file_system_of_the_token_hangs_the_last_token_counts_and_nobody_waits_for_it() {
+    let Some(python) = weir_testkit::require("python3") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "right-token\n").unwrap();
+    let one = named();
+    let lines = format!("listen = \"127.0.0.1:0\"\ntoken_file = \"{}\"", file.display());
+    let setup = Setup::before(&[&one]).server("threads = 1\nshutdown_delay = \"0s\"");
+    let weir = Weir::start(WEIR, &with_admin(&setup, &lines));
+    let fields = |token: &str| {
+        format!("Host: {}\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n", weir.admin())
+    };
+    let drain = action(one.address(), "drain");
+    let mut holder = Process::start(python, ["-c".as_ref(), HANG.as_ref(), file.as_os_str()]);
+    holder.wait_for_line("held");
+    for _ in 0..3 {
+        assert_eq!(call(&weir, &drain, &fields("right-token"), "").status, 200);
+        assert_eq!(call(&weir, &drain, &fields("wrong-token"), "").status, 401);
+        assert_eq!(Raw::get(weir.address(), "/").status, 503, "the only worker is free: {one}", one = one.address());
+    }
+    wait_for_words(&weir, "the last token counts on");
+    holder.kill();
+    std::fs::write(&file, "another-token\n").unwrap();
+    eventually("the new one holds", || call(&weir, &drain, &fields("another-token"), "").status == 200);
+    assert_eq!(call(&weir, &drain, &fields("right-token"), "").status, 401);
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use weir_testkit::{Endpoint, Raw, Weir, eventually};
 
-use super::{change, endpoint, look, named};
+use super::{action, call, change, endpoint, look, named};
 use crate::support::{Setup, WEIR, ask, get, optimizer};
 
 #[test]
@@ -67,6 +67,33 @@ fn calls_that_make_no_sense_are_answered_with_what_to_do_instead() {
     }
     assert_eq!(look(&weir, "/api/overrides", 200), json!({ "overrides": [] }));
     assert_eq!(endpoint(&weir, at)["state"], "healthy");
+}
+
+#[test]
+fn a_method_that_a_call_does_not_take_is_answered_with_those_that_it_takes() {
+    let one = named();
+    let weir = Setup::before(&[&one]).start();
+    let fields = format!("Host: {}\r\nContent-Type: application/json\r\n", weir.admin());
+    let drain = action(one.address(), "drain");
+    let drain = drain.split_once(' ').unwrap().1;
+    for (line, allow) in [
+        ("POST /api/status", "GET,HEAD"),
+        ("OPTIONS /api/overrides", "GET,HEAD,DELETE"),
+        ("GET /api/reload", "POST"),
+        (&format!("GET {drain}"), "POST"),
+        ("BREW /metrics", "GET,HEAD"),
+        ("DELETE /", "GET,HEAD"),
+    ] {
+        let answer = call(&weir, line, &fields, "");
+        assert_eq!((answer.status, answer.field("allow")), (405, Some(allow)), "{line}");
+    }
+    for (line, status) in [("HEAD /api/status", 200), ("HEAD /metrics", 200), ("HEAD /", 200), ("HEAD /api/no", 404)] {
+        let mut raw = Raw::connect(weir.admin());
+        raw.write(format!("{line} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n"));
+        let answer = raw.response_to("HEAD");
+        assert_eq!((answer.status, raw.is_ended()), (status, true), "{line}: no body");
+    }
+    assert_eq!(call(&weir, "GET /nothing", &fields, "").status, 404);
 }
 
 /// What differs between two documents as to keys and types, if anything. What is null may be anything.
