@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Admin;
+use super::access::Aim;
 use super::answer::Mistake;
 use super::door::Peer;
 use super::places::of_one;
@@ -80,6 +81,8 @@ impl Drop for Seat {
 /// What one who looks was told.
 struct Looker {
     admin: Arc<Admin>,
+    /// What it asked with: a token that holds no longer ends this.
+    fields: HeaderMap,
     times: Times,
     /// A digest of each endpoint, by service and address.
     told: HashMap<Box<str>, HashMap<Box<str>, u64>>,
@@ -122,12 +125,14 @@ pub(crate) async fn events(
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let times = Times::read(admin.clock);
-    let looker = Looker { admin, times, told: HashMap::new(), first: true, ticks, _seat: seat };
+    let fields = request.headers().clone();
+    let looker = Looker { admin, fields, times, told: HashMap::new(), first: true, ticks, _seat: seat };
     let events = futures_util::stream::unfold(looker, |mut looker| async move {
         tokio::select! {
             _ = looker.ticks.tick() => {}
             () = looker.admin.over.cancelled() => return None,
         }
+        looker.admin.access.check(Aim::Look, &looker.fields).await.ok()?;
         let told = tokio::task::spawn_blocking(move || {
             let event = looker.event();
             (event, looker)

@@ -86,6 +86,6 @@ pub(crate) async fn another_method(request: Request) -> Response {
     Mistake::new(StatusCode::METHOD_NOT_ALLOWED, error, HELP).into_response()
 }
 
-const HELP: &str = "GET /api/status, /api/explain, /api/recent or /api/overrides, POST /api/reload, \
+const HELP: &str = "GET /api/status, /api/events, /api/explain, /api/recent or /api/overrides, POST /api/reload, \
      POST /api/services/SERVICE/endpoints/ADDRESS/ and one of drain, undrain, weight, eject, restore, clear; \
      see docs/reference/admin.md";
