@@ -11,6 +11,7 @@ mod endpoint;
 mod events;
 mod explain;
 mod guard;
+mod lookers;
 mod looks;
 mod observe;
 mod page;
@@ -21,6 +22,7 @@ mod reloads;
 mod status;
 mod times;
 mod token;
+mod told;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_discovery::{Control, Report};
 use weir_proxy::Proxy;
-use weir_snapshot::{Clock, Reader};
+use weir_snapshot::{Clock, Moment, Reader};
 
 pub(crate) use access::{Access, TokenError};
 
@@ -45,6 +47,7 @@ use crate::reload::Reloader;
 use crate::series::Exposition;
 use places::Places;
 use status::Ready;
+use times::Times;
 
 /// What the admin listener tells about.
 pub(crate) struct AdminParts {
@@ -63,6 +66,8 @@ pub(crate) struct AdminParts {
 /// The admin listener of one weir.
 pub(crate) struct Admin {
     clock: Clock,
+    /// Read once: what two clocks say differs a little each time.
+    started_unix_seconds: f64,
     reader: Reader,
     report: watch::Receiver<Arc<Report>>,
     exposition: Exposition,
@@ -71,7 +76,7 @@ pub(crate) struct Admin {
     reloader: Reloader,
     access: Access,
     recent: usize,
-    lookers: Arc<events::Lookers>,
+    lookers: Arc<lookers::Lookers>,
     /// Changes that are being carried out, whether their callers wait or not.
     changes: TaskTracker,
     /// Cancelled at the end: answers that have none end then.
@@ -87,6 +92,7 @@ impl Admin {
         let AdminParts { clock, reader, report, exposition, proxy, control, reloader, access, recent } = parts;
         Self {
             clock,
+            started_unix_seconds: Times::read(clock).unix(Moment::default()),
             reader,
             report,
             exposition,
