@@ -9,14 +9,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::task::JoinError;
 use tracing::{error, info, warn};
 use weir_config::{Change, Config};
 use weir_discovery::observe::{self, Reloaded};
-use weir_discovery::{Applied, Control};
+use weir_discovery::{Applied, Control, ReloadError};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Reader};
 
@@ -47,6 +48,8 @@ struct Shared {
     started: Arc<Config>,
     /// Reloads begun so far.
     begun: AtomicU64,
+    /// Nothing is taken over any more.
+    leaving: AtomicBool,
     /// The number of the last reload and what it came to. Held while one is under way.
     turn: tokio::sync::Mutex<(u64, Option<Outcome>)>,
     state: Mutex<State>,
@@ -85,11 +88,18 @@ pub(crate) enum Outcome {
     },
     /// The file says what holds already.
     Unchanged,
-    /// Everything is as it was.
+    /// The file is not taken over, everything is as it was.
     Rejected {
         /// All that is wrong, as `weir check` prints it.
         problems: Arc<str>,
     },
+    /// It broke, by a fault of weir's own. The next one is compared with what held before.
+    Failed {
+        /// What is known of it.
+        problems: Arc<str>,
+    },
+    /// weir leaves: nothing is changed any more.
+    Abandoned,
 }
 
 /// A reload that was.
@@ -127,6 +137,18 @@ impl Outcome {
             Self::Applied { .. } => Reloaded::Applied,
             Self::Unchanged => Reloaded::Unchanged,
             Self::Rejected { .. } => Reloaded::Rejected,
+            Self::Failed { .. } => Reloaded::Failed,
+            Self::Abandoned => Reloaded::Abandoned,
+        }
+    }
+
+    fn rejected(problems: impl Into<Arc<str>>) -> Self {
+        Self::Rejected { problems: problems.into() }
+    }
+
+    fn failed(fault: &dyn fmt::Display) -> Self {
+        Self::Failed {
+            problems: format!("error: the reload broke by a fault of weir's own, see the log: {fault}").into(),
         }
     }
 }
@@ -153,6 +175,7 @@ impl Reloader {
             supervisor,
             started: config,
             begun: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
         }))
@@ -178,14 +201,25 @@ impl Reloader {
     pub(crate) async fn reload(&self, trigger: Trigger) -> Outcome {
         let reloader = self.clone();
         let came = self.0.begun.load(SeqCst);
-        let reloading = tokio::spawn(async move { reloader.in_turn(came, trigger).await });
+        let carry_out = move |reloader: Self| async move { reloader.carry_out(trigger).await };
+        let reloading = tokio::spawn(async move { reloader.in_turn(came, trigger, carry_out).await });
         reloading.await.unwrap_or_else(|broken| {
-            error!(%broken, "a reload stopped by a fault of weir's own");
-            Outcome::Rejected { problems: "the reload stopped by a fault of weir's own, see the log".into() }
+            let outcome = broken_off(&broken);
+            log_failure(&outcome, trigger);
+            outcome
         })
     }
 
-    async fn in_turn(&self, came: u64, trigger: Trigger) -> Outcome {
+    /// Has every reload from now on abandoned.
+    pub(crate) fn leave(&self) {
+        self.0.leaving.store(true, SeqCst);
+    }
+
+    /// What comes of `work`, unless another one began after `came` and is over.
+    async fn in_turn<F>(&self, came: u64, trigger: Trigger, work: impl FnOnce(Self) -> F) -> Outcome
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
         let mut turn = self.0.turn.lock().await;
         if let (number, Some(outcome)) = &*turn
             && *number > came
@@ -193,9 +227,19 @@ impl Reloader {
             return outcome.clone();
         }
         let number = self.0.begun.fetch_add(1, SeqCst) + 1;
-        self.0.supervisor.reloading();
-        let outcome = self.carry_out(trigger).await;
-        self.0.supervisor.reloaded(outcome.result().label());
+        let outcome = if self.is_leaving() {
+            Outcome::Abandoned
+        } else {
+            self.0.supervisor.reloading();
+            // A task of its own: whatever breaks, it is answered and counted, and systemd is told that it is over.
+            let outcome = tokio::spawn(work(self.clone())).await.unwrap_or_else(|broken| broken_off(&broken));
+            // Else it was told something newer, that weir leaves.
+            if !self.is_leaving() {
+                self.0.supervisor.reloaded(outcome.result().label());
+            }
+            outcome
+        };
+        log_failure(&outcome, trigger);
         observe::reloaded(outcome.result(), now());
         let revision = self.0.reader.load().revision;
         let mut state = self.state();
@@ -208,13 +252,9 @@ impl Reloader {
 
     async fn carry_out(&self, trigger: Trigger) -> Outcome {
         let began = self.0.clock.now();
-        let rejected = |problems: String| {
-            error!("the reload is rejected ({trigger}), everything stays as it was:\n{}", problems.trim_end());
-            Outcome::Rejected { problems: problems.into() }
-        };
         let new = match self.read().await {
             Ok(config) => Arc::new(config),
-            Err(problems) => return rejected(problems),
+            Err(outcome) => return outcome,
         };
         let old = self.config();
         if new == old {
@@ -230,9 +270,11 @@ impl Reloader {
             let opening = tokio::task::spawn_blocking(move || log::open(&wanted));
             match tokio::time::timeout(OPENING, opening).await {
                 Ok(Ok(Ok(log))) => Some(log),
-                Ok(Ok(Err(error))) => return rejected(with_causes(&error)),
-                Ok(Err(broken)) => return rejected(with_causes(&broken)),
-                Err(_) => return rejected(format!("error: the access log cannot be opened within {OPENING:?}")),
+                Ok(Ok(Err(error))) => return Outcome::rejected(with_causes(&error)),
+                Ok(Err(broken)) => return broken_off(&broken),
+                Err(_) => {
+                    return Outcome::rejected(format!("error: the access log cannot be opened within {OPENING:?}"));
+                }
             }
         };
         let applied = if new.routes == old.routes && new.services == old.services {
@@ -240,7 +282,11 @@ impl Reloader {
         } else {
             match self.0.control.reload(Arc::clone(&new)).await {
                 Ok(applied) => applied,
-                Err(error) => return rejected(format!("error: {error}")),
+                Err(ReloadError::Ended) => return Outcome::Abandoned,
+                Err(error @ ReloadError::Fault) => return Outcome::failed(&error),
+                Err(error @ (ReloadError::Sources(_) | ReloadError::Assemble(_))) => {
+                    return Outcome::rejected(format!("error: {error}"));
+                }
             }
         };
         self.0.proxy.change(&new.listeners, &new.server.trusted_proxies, new.server.body_memory);
@@ -276,12 +322,16 @@ impl Reloader {
         })
     }
 
-    async fn read(&self) -> Result<Config, String> {
+    async fn read(&self) -> Result<Config, Outcome> {
         let Some(file) = self.0.file.clone() else {
-            return Err("error: this is the demo: there is no file to be read again".to_owned());
+            return Err(Outcome::rejected("error: this is the demo: there is no file to be read again"));
         };
         let read = tokio::task::spawn_blocking(move || load(&file)).await;
-        read.unwrap_or_else(|broken| Err(format!("error: the file cannot be read, by a fault of weir's own: {broken}")))
+        read.map_err(|broken| broken_off(&broken))?.map_err(Outcome::rejected)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.0.leaving.load(SeqCst)
     }
 
     /// Whether the file says something else than what holds; also when it cannot be read.
@@ -335,6 +385,23 @@ fn load(file: &Path) -> Result<Config, String> {
     weir_config::parse(&name.to_string(), &text).map_err(|problems| problems.to_string())
 }
 
+/// What a part of a reload came to that did not come to its end: it broke, or the runtime has ended.
+fn broken_off(broken: &JoinError) -> Outcome {
+    if broken.is_cancelled() { Outcome::Abandoned } else { Outcome::failed(broken) }
+}
+
+/// Says why a reload has changed nothing.
+fn log_failure(outcome: &Outcome, trigger: Trigger) {
+    match outcome {
+        Outcome::Rejected { problems } => {
+            error!("the reload is rejected ({trigger}), everything stays as it was:\n{}", problems.trim_end());
+        }
+        Outcome::Failed { problems } => error!("the reload failed ({trigger}):\n{}", problems.trim_end()),
+        Outcome::Abandoned => warn!(%trigger, "the reload is abandoned, for weir leaves"),
+        Outcome::Applied { .. } | Outcome::Unchanged => {}
+    }
+}
+
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(format!("error: {error}"), |text, cause| format!("{text}: {cause}"))
@@ -344,4 +411,70 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 #[expect(clippy::disallowed_methods, reason = "people and Prometheus are told when a reload was")]
 fn now() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use weir_discovery::Discovery;
+    use weir_proxy::ProxyParts;
+
+    use super::*;
+
+    const TOML: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n\
+        [[service]]\nname = \"s\"\npolicy = \"random\"\nendpoints = [\"127.0.0.1:9\"]\n";
+
+    /// A reloader of a weir that nobody can connect to; the discovery must be kept.
+    async fn reloader(file: &Path, supervisor: Supervisor) -> (Reloader, Discovery) {
+        std::fs::write(file, TOML).unwrap();
+        let config = Arc::new(load(file).unwrap());
+        let clock = Clock::start();
+        let discovery = Discovery::start(Arc::clone(&config), clock, |_| None).await.unwrap();
+        let proxy = Proxy::bind(ProxyParts {
+            clock,
+            reader: discovery.reader(),
+            listeners: config.listeners.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            body_memory: config.server.body_memory,
+            access_log: None,
+            recent: 0,
+        });
+        let (control, reader, proxy) = (discovery.control(), discovery.reader(), Arc::new(proxy.unwrap()));
+        (Reloader::new(Some(file.to_owned()), config, clock, control, reader, proxy, supervisor), discovery)
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_breaks_is_answered_remembered_and_told_to_systemd_and_the_next_one_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&socket).unwrap();
+        let supervisor = Supervisor::of(|_| Some(socket.display().to_string()));
+        let (reloader, _discovery) = reloader(&folder.path().join("weir.toml"), supervisor).await;
+        let broken = reloader.in_turn(0, Trigger::Signal, |_| async { panic!("on purpose") }).await;
+        assert!(matches!(&broken, Outcome::Failed { problems } if problems.contains("on purpose")), "{broken:?}");
+        let told = || {
+            let mut text = [0; 200];
+            let length = systemd.recv(&mut text).unwrap();
+            String::from_utf8_lossy(&text[..length]).into_owned()
+        };
+        assert!(told().starts_with("RELOADING=1\n"));
+        assert_eq!(told(), "READY=1\nSTATUS=serving; the last reload: failed");
+        assert_eq!(reloader.reload(Trigger::Admin).await, Outcome::Unchanged);
+        let history: Vec<_> = reloader.history().into_iter().map(|entry| entry.outcome).collect();
+        assert_eq!(history, [Outcome::Unchanged, broken]);
+    }
+
+    #[tokio::test]
+    async fn a_weir_that_leaves_takes_nothing_over_and_tells_systemd_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&socket).unwrap();
+        let supervisor = Supervisor::of(|_| Some(socket.display().to_string()));
+        let (reloader, _discovery) = reloader(&folder.path().join("weir.toml"), supervisor).await;
+        reloader.leave();
+        assert_eq!(reloader.reload(Trigger::Admin).await, Outcome::Abandoned);
+        systemd.set_nonblocking(true).unwrap();
+        assert!(systemd.recv(&mut [0; 200]).is_err());
+    }
 }

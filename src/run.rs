@@ -158,6 +158,7 @@ pub(crate) async fn run(
     supervisor.ready();
 
     watch_over(&mut background, signals.next(), || admin.tell_broken()).await;
+    reloader.leave();
     supervisor.stopping();
     let server = reloader.config().server.clone();
     tracing::info!("draining: readiness fails now, listeners close in {}", server.shutdown_delay);

@@ -66,7 +66,7 @@ pub const METRICS: [(&str, &str, &[&str], &str); 17] = [
         "Time since the server that answered heard of the leader; 0 when the leader vouches for the list.",
     ),
     (LEADER, "gauge", &["service", "source"], "Whether the server that answered knows a leader (1) or not (0)."),
-    (RELOADS, "counter", &["result"], "Reloads of the configuration; a rejected one leaves everything as it is."),
+    (RELOADS, "counter", &["result"], "Reloads of the configuration; only an applied one changes anything."),
     (RELOADED, "gauge", &[], "When the configuration was last found good, at the start or by a reload."),
     (RELOAD_OK, "gauge", &[], "Whether the last reload, or the start, found a good configuration (1) or not (0)."),
     (
@@ -133,22 +133,31 @@ pub enum Reloaded {
     Unchanged,
     /// It cannot be used.
     Rejected,
+    /// The reload broke, by a fault of weir's own.
+    Failed,
+    /// weir left before it was over.
+    Abandoned,
 }
 
 impl Reloaded {
+    /// All there are.
+    const ALL: [Self; 5] = [Self::Applied, Self::Unchanged, Self::Rejected, Self::Failed, Self::Abandoned];
+
     /// The `result` label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Unchanged => "unchanged",
             Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
         }
     }
 }
 
 /// Writes that weir has started with a good configuration.
 pub fn started(at: SystemTime) {
-    for result in [Reloaded::Applied, Reloaded::Unchanged, Reloaded::Rejected] {
+    for result in Reloaded::ALL {
         // There from the start, so that the first one is an increase.
         counter!(RELOADS, "result" => result.label()).increment(0);
     }
@@ -160,7 +169,9 @@ pub fn reloaded(result: Reloaded, at: SystemTime) {
     counter!(RELOADS, "result" => result.label()).increment(1);
     match result {
         Reloaded::Applied | Reloaded::Unchanged => good(at),
-        Reloaded::Rejected => gauge!(RELOAD_OK).set(0.0),
+        Reloaded::Rejected | Reloaded::Failed => gauge!(RELOAD_OK).set(0.0),
+        // Says nothing of the configuration.
+        Reloaded::Abandoned => {}
     }
 }
 

@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State, rejection::PathRejection};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use weir_discovery::{Overridden, Override, OverrideError, Weight};
 use weir_snapshot::{Condition, Failure, Member, Pool, Witness};
 
@@ -22,6 +24,12 @@ use super::query::Query;
 
 /// The largest body of a call.
 const LARGEST: usize = 16 << 10;
+/// For all of it to come.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What to do about a weir that leaves.
+pub(crate) const SUCCESSOR: &str = "ask the weir that takes its place";
+const LISTS: &str = "`weir status` (GET /api/status) lists services and endpoints";
 
 /// What is done to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +77,10 @@ struct Told {
     revision: u64,
     /// Endpoints of the service that are not drained.
     serving: usize,
-    drained: bool,
-    weight: u16,
+    /// None of an endpoint that is not there, as the weight.
+    drained: Option<bool>,
+    weight: Option<u16>,
+    /// As in the status, or `absent`.
     state: &'static str,
     /// What to know about it.
     note: Option<&'static str>,
@@ -97,19 +107,16 @@ pub(crate) async fn endpoint(
         Action::Clear => {
             nothing(&body)?;
             let cleared = admin.control.clear(&service, Some(address)).await.map_err(|error| mistake(&error))?;
-            tell(&admin, &service, address, true, Some(cleared))?
+            tell(&admin, &service, address, true, Some(cleared))
         }
         Action::Eject | Action::Restore => {
             nothing(&body)?;
             turn(&admin, &service, address, action)?
         }
     };
-    let outcome = format!(
-        "{service} {address}: {}, weight {}, {}",
-        if told.drained { "drained" } else { "not drained" },
-        told.weight,
-        told.state
-    );
+    let drained = told.drained.map_or("", |drained| if drained { "drained, " } else { "not drained, " });
+    let weight = told.weight.map_or_else(String::new, |weight| format!("weight {weight}, "));
+    let outcome = format!("{service} {address}: {drained}{weight}{}", told.state);
     let mut answer = json(StatusCode::OK, &told);
     answer.extensions_mut().insert(Outcome(outcome));
     Ok(answer)
@@ -133,7 +140,7 @@ async fn set(admin: &Admin, service: &str, address: SocketAddr, to: Override, bo
     let said = |admin: &Admin| admin.control.overrides().get(service, address);
     let before = said(admin);
     let held = admin.control.set(service, address, to).await.map_err(|error| mistake(&error))?;
-    tell(admin, service, address, before != said(admin), Some(held))
+    Ok(tell(admin, service, address, before != said(admin), Some(held)))
 }
 
 /// Turns a verdict.
@@ -153,21 +160,29 @@ fn turn(admin: &Admin, service: &str, address: SocketAddr, action: Action) -> Re
         let new = live.condition(now, pool.health()) == Condition::Unproven;
         live.restore(now).is_some() || new
     };
-    tell(admin, service, address, changed, None)
+    Ok(tell(admin, service, address, changed, None))
 }
 
-/// What holds of an endpoint now.
-fn tell(
-    admin: &Admin,
-    service: &str,
-    address: SocketAddr,
-    changed: bool,
-    held: Option<Overridden>,
-) -> Result<Told, Mistake> {
+/// What holds of an endpoint now; it may have gone meanwhile, or have been away all the time.
+fn tell(admin: &Admin, service: &str, address: SocketAddr, changed: bool, held: Option<Overridden>) -> Told {
     let snapshot = admin.reader.load();
-    let (pool, member) = find(&snapshot, service, address)?;
+    let pool = snapshot.pool(service);
+    let serving = pool.map_or(0, |pool| pool.members().iter().filter(|member| !member.drained).count());
+    let found = pool.and_then(|pool| Some((pool, pool.members().iter().find(|member| member.address == address)?)));
+    let Some((pool, member)) = found else {
+        return Told {
+            service: service.to_owned(),
+            address: address.to_string(),
+            changed,
+            revision: snapshot.revision,
+            serving,
+            drained: None,
+            weight: None,
+            state: "absent",
+            note: Some("there is no such endpoint now; if it returns, it is as configuration and sources say"),
+        };
+    };
     let state = member.live.condition(admin.clock.now(), pool.health());
-    let serving = pool.members().iter().filter(|member| !member.drained).count();
     let probed = pool.health().probe.is_some();
     let note = match state {
         _ if serving == 0 => Some("no endpoint of the service gets new exchanges now: its requests are refused"),
@@ -179,17 +194,17 @@ fn tell(
         Condition::Healthy if probed => Some("failed probes eject it again"),
         _ => None,
     };
-    Ok(Told {
+    Told {
         service: service.to_owned(),
         address: member.label.to_string(),
         changed,
         revision: snapshot.revision,
         serving,
-        drained: member.drained,
-        weight: member.weight.get(),
+        drained: Some(member.drained),
+        weight: Some(member.weight.get()),
         state: word(state),
         note,
-    })
+    }
 }
 
 fn find<'a>(
@@ -200,7 +215,7 @@ fn find<'a>(
     let pool = pool(snapshot, service)?;
     let member = pool.members().iter().find(|member| member.address == address).ok_or_else(|| {
         let error = format!("service `{service}` has no endpoint `{address}`");
-        Mistake::missing(error, "GET /api/status lists them")
+        Mistake::missing(error, LISTS)
     })?;
     Ok((pool, member))
 }
@@ -210,7 +225,9 @@ pub(crate) fn pool<'a>(snapshot: &'a weir_snapshot::Snapshot, service: &str) -> 
     snapshot.pool(service).ok_or_else(|| {
         let names = snapshot.pools.iter().take(10).map(|pool| format!("`{}`", pool.service()));
         let names = names.collect::<Vec<_>>().join(", ");
-        Mistake::missing(format!("there is no service `{service}`"), format!("there are {names}"))
+        let more = snapshot.pools.len().saturating_sub(10);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Mistake::missing(format!("there is no service `{service}`"), format!("there are {names}{more}"))
     })
 }
 
@@ -269,8 +286,18 @@ pub(crate) async fn clear(State(admin): State<Arc<Admin>>, request: Request) -> 
         }
     };
     let count = admin.control.overrides().iter().count();
+    let all_of_them = query.get("service").is_none();
+    let mut failed = None;
     for service in &services {
-        admin.control.clear(service, address).await.map_err(|error| mistake(&error))?;
+        match admin.control.clear(service, address).await {
+            Ok(_) => {}
+            // Somebody else was quicker.
+            Err(OverrideError::NotOverridden) if all_of_them => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(mistake(&error));
     }
     let left = all(&admin);
     let outcome = Outcome(format!("{} overrides cleared", count.saturating_sub(left.overrides.len())));
@@ -281,10 +308,22 @@ pub(crate) async fn clear(State(admin): State<Arc<Admin>>, request: Request) -> 
 
 /// The body of a call.
 pub(crate) async fn body(body: Body) -> Result<axum::body::Bytes, Mistake> {
-    to_bytes(body, LARGEST).await.map_err(|_| {
-        let error = "the body of the call is broken, or larger than 16 KiB";
-        Mistake::new(StatusCode::PAYLOAD_TOO_LARGE, error, "send what docs/reference/admin.md says")
-    })
+    let help = "send what docs/reference/admin.md says";
+    match timeout(WAIT, to_bytes(body, LARGEST)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_too_large(&error) => {
+            Err(Mistake::new(StatusCode::PAYLOAD_TOO_LARGE, "the body of the call is larger than 16 KiB", help))
+        }
+        Ok(Err(_)) => Err(Mistake::bad("the body of the call broke off", help)),
+        Err(_) => {
+            let error = format!("the body of the call did not come within {} s", WAIT.as_secs());
+            Err(Mistake::new(StatusCode::REQUEST_TIMEOUT, error, help))
+        }
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
 /// A body that says nothing: none, or `{}`.
@@ -297,14 +336,14 @@ pub(crate) fn nothing(body: &[u8]) -> Result<(), Mistake> {
 
 fn mistake(error: &OverrideError) -> Mistake {
     let (status, help) = match error {
-        OverrideError::NoService { .. } | OverrideError::NoEndpoint { .. } => {
-            (StatusCode::NOT_FOUND, "GET /api/status lists services and endpoints")
+        OverrideError::NoService { .. } | OverrideError::NoEndpoint { .. } => (StatusCode::NOT_FOUND, LISTS),
+        OverrideError::NotOverridden => {
+            (StatusCode::NOT_FOUND, "`weir overrides` (GET /api/overrides) lists what is overridden")
         }
-        OverrideError::NotOverridden => (StatusCode::NOT_FOUND, "GET /api/overrides lists what is overridden"),
         OverrideError::Weightless { .. } => (StatusCode::CONFLICT, "any other policy knows weights"),
         OverrideError::Nothing => (StatusCode::BAD_REQUEST, "say what to change"),
         OverrideError::Unpublished => (StatusCode::INTERNAL_SERVER_ERROR, "look into weir's log"),
-        OverrideError::Ended => (StatusCode::SERVICE_UNAVAILABLE, "ask the weir that takes its place"),
+        OverrideError::Ended => (StatusCode::SERVICE_UNAVAILABLE, SUCCESSOR),
     };
     Mistake::new(status, error.to_string(), help)
 }

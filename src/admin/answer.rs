@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::task::JoinError;
 
 use super::guard::Outcome;
 
@@ -57,7 +58,14 @@ impl IntoResponse for Mistake {
     }
 }
 
-/// An answer of JSON, which nobody keeps.
+/// What a call is answered that broke.
+pub(crate) fn broken(fault: &JoinError) -> Mistake {
+    tracing::error!(%fault, "an admin call broke, by a fault of weir's own");
+    let error = "the call broke, by a fault of weir's own";
+    Mistake::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look into weir's log")
+}
+
+/// An answer of JSON, which nobody keeps, and no page of another origin may take for anything else.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let Ok(mut text) = serde_json::to_vec(value) else {
         // Only maps whose keys are no text cannot be written, and there are none.
@@ -69,5 +77,6 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }

@@ -10,14 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Admin;
+use super::access::Aim;
 use super::answer::Mistake;
+use super::door::Peer;
+use super::lookers::Seat;
+use super::query::Query;
 use super::reloads::Configuration;
 use super::status::{self, Parts};
 use super::times::Times;
@@ -28,29 +32,31 @@ use crate::traffic;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long one who looks may leave an event unread before the place is another's: far longer than a page that lives.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How many may look at once.
-pub(crate) const LOOKERS: usize = 16;
 
 /// One who looks.
 struct Looker {
     admin: Arc<Admin>,
+    /// What it asked with: a token that holds no longer ends this.
+    fields: HeaderMap,
     times: Times,
     told: Told,
     first: bool,
     ticks: Interval,
-    _place: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// `GET /api/events`.
-pub(crate) async fn events(State(admin): State<Arc<Admin>>) -> Result<Response, Mistake> {
-    let Ok(place) = Arc::clone(&admin.lookers).try_acquire_owned() else {
-        let error = format!("{LOOKERS} look already");
-        return Err(Mistake::new(StatusCode::SERVICE_UNAVAILABLE, error, "close a page, or ask GET /api/status"));
-    };
+pub(crate) async fn events(
+    State(admin): State<Arc<Admin>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    request: Request,
+) -> Result<Response, Mistake> {
+    Query::read(request.uri(), &[], &[])?;
+    let (seat, fields) = (admin.lookers.take(peer.ip())?, request.headers().clone());
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let times = Times::read(admin.clock);
-    let looker = Looker { admin, times, told: Told::default(), first: true, ticks, _place: place };
+    let looker = Looker { admin, fields, times, told: Told::default(), first: true, ticks, _seat: seat };
     let (send, receive) = mpsc::channel(1);
     tokio::spawn(tell(looker, Looker::next, send));
     let events = futures_util::stream::unfold(receive, |mut receive: mpsc::Receiver<String>| async move {
@@ -83,9 +89,14 @@ where
 }
 
 impl Looker {
-    /// The next event, when it is time for it. A panic gives none: it ends this answer, and the page asks anew.
+    /// The next event, when it is time for it; none once weir ends, or whoever asked may ask no longer. A panic gives none
+    /// either: it ends this answer, and the page asks anew.
     async fn next(mut self) -> Option<(String, Self)> {
-        self.ticks.tick().await;
+        tokio::select! {
+            _ = self.ticks.tick() => {}
+            () = self.admin.over.cancelled() => return None,
+        }
+        self.admin.access.check(Aim::Look, &self.fields).await.ok()?;
         let told = tokio::task::spawn_blocking(move || {
             let event = self.event();
             (event, self)
@@ -119,7 +130,7 @@ impl Looker {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::Semaphore;
+    use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
     use super::*;
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use weir_proxy::{Question, RecentExchange};
 
 use super::Admin;
-use super::answer::{Mistake, json};
+use super::answer::{Mistake, broken, json};
 use super::door::Peer;
 use super::explain::{ask, explained};
 use super::query::Query;
@@ -72,11 +72,7 @@ pub(crate) async fn status(State(admin): State<Arc<Admin>>, request: Request) ->
 
 /// Does what may take milliseconds where no exchange waits for it.
 async fn aside(work: impl FnOnce() -> Result<Response, Mistake> + Send + 'static) -> Result<Response, Mistake> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "an admin call broke, by a fault of weir's own");
-        let error = "the call broke, by a fault of weir's own";
-        Err(Mistake::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look into weir's log"))
-    })
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|fault| Err(broken(&fault)))
 }
 
 /// `GET /api/recent`: all that are kept, or the newest `limit`, of one `service`, one `endpoint`, one `status`.
@@ -141,7 +137,10 @@ fn recorded(admin: &Admin, query: &Query, id: &str) -> Result<RecentExchange, Mi
         return Err(Mistake::bad("`id` says all there is to say", "leave out the other arguments"));
     }
     admin.proxy.recent().into_iter().find(|exchange| exchange.id == id).ok_or_else(|| {
-        let help = format!("the newest {} are kept (`recent` in `[admin]`): GET /api/recent lists them", admin.recent);
+        let help = format!(
+            "the newest {} are kept (`recent` in `[admin]`): `weir recent` (GET /api/recent) lists them",
+            admin.recent
+        );
         Mistake::missing(format!("no exchange with the id `{id}` is kept"), help)
     })
 }

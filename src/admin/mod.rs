@@ -11,14 +11,17 @@ mod endpoint;
 mod events;
 mod explain;
 mod guard;
+mod lookers;
 mod looks;
 mod observe;
 mod page;
+mod places;
 mod query;
 mod recent;
 mod reloads;
 mod status;
 mod times;
+mod token;
 mod told;
 
 use std::future::Future;
@@ -29,7 +32,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use weir_discovery::{Control, Report};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Moment, Reader};
@@ -39,6 +45,7 @@ pub(crate) use access::{Access, TokenError};
 use crate::metrics::present;
 use crate::reload::Reloader;
 use crate::series::Exposition;
+use places::Places;
 use status::Ready;
 use times::Times;
 
@@ -69,8 +76,11 @@ pub(crate) struct Admin {
     reloader: Reloader,
     access: Access,
     recent: usize,
-    /// Places for those who look at events.
-    lookers: Arc<Semaphore>,
+    lookers: Arc<lookers::Lookers>,
+    /// Changes that are being carried out, whether their callers wait or not.
+    changes: TaskTracker,
+    /// Cancelled at the end: answers that have none end then.
+    over: CancellationToken,
     draining: AtomicBool,
     broken: AtomicBool,
 }
@@ -91,7 +101,9 @@ impl Admin {
             reloader,
             access,
             recent,
-            lookers: Arc::new(Semaphore::new(events::LOOKERS)),
+            lookers: Arc::default(),
+            changes: TaskTracker::new(),
+            over: CancellationToken::new(),
             draining: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         }
@@ -130,8 +142,9 @@ impl Admin {
     }
 }
 
-/// Serves until `end`.
+/// Serves until `end`, and a moment longer for the calls that are under way then.
 pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) {
+    let (over, changes, places) = (admin.over.clone(), admin.changes.clone(), Places::new(admin.clock));
     let router = page::routes(Router::new())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(looks::readyz))
@@ -147,14 +160,8 @@ pub(crate) async fn serve(socket: TcpListener, admin: Arc<Admin>, end: impl Futu
         .method_not_allowed_fallback(guard::another_method)
         .layer(from_fn_with_state(Arc::clone(&admin), guard::guard))
         .with_state(admin);
-    let serving = axum::serve(door::Door::new(socket), router.into_make_service_with_connect_info::<door::Peer>());
-    // Not axum's own graceful shutdown: a scraper's kept-alive connection would hold the process.
-    tokio::select! {
-        outcome = serving => {
-            if let Err(error) = outcome {
-                tracing::error!(%error, "the admin listener failed");
-            }
-        }
-        () = end => {}
-    }
+    door::serve(socket, router, places, over, end).await;
+    changes.close();
+    // Each has its line in the log, for whatever they wait for has ended too.
+    drop(timeout(door::GRACE, changes.wait()).await);
 }

@@ -25,9 +25,10 @@ pub(super) async fn change(
         return Ok(());
     }
     let Changed { service, address, is_new, serving, drained, weight, state, note } = answer.read(client.admin())?;
-    let drained = if drained { "drained" } else { "not drained" };
+    let drained = drained.map_or("", |drained| if drained { "drained, " } else { "not drained, " });
+    let weight = weight.map_or_else(String::new, |weight| format!("weight {weight}, "));
     let before = if is_new { "" } else { ", as it was before" };
-    say(&visible(&format!("{address} of {service}: {drained}, weight {weight}, {}{before}", state.replace('_', " "))));
+    say(&visible(&format!("{address} of {service}: {drained}{weight}{}{before}", state.replace('_', " "))));
     let plural = if serving == 1 { "endpoint" } else { "endpoints" };
     say(&visible(&format!("{serving} {plural} of {service} not drained")));
     if let Some(note) = note {

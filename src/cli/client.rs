@@ -107,6 +107,10 @@ impl Failure {
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
                 "say `--token-file FILE` with the `token_file` that `[admin]` of its configuration names"
             }
+            Self::Refused { status: StatusCode::FORBIDDEN, .. } => {
+                "name it by IP address or as `localhost` in `--admin`, or say `--token-file FILE` with the `token_file` of its \
+                 `[admin]`"
+            }
             Self::Refused { help, .. } => help,
             Self::Strange { .. } => "use the `weir` of the version that runs: `weir --version` tells this one's",
         }

@@ -126,8 +126,9 @@ pub(super) struct Changed {
     #[serde(rename = "changed")]
     pub(super) is_new: bool,
     pub(super) serving: u64,
-    pub(super) drained: bool,
-    pub(super) weight: u64,
+    /// None of an endpoint that is not there now, as the weight.
+    pub(super) drained: Option<bool>,
+    pub(super) weight: Option<u64>,
     pub(super) state: String,
     pub(super) note: Option<String>,
 }

@@ -79,9 +79,14 @@ fn page(status: &Status, admin: &str, look: Look) -> String {
     for line in readiness.text.lines() {
         page += &(cut(&format!("  {line}"), look) + "\n");
     }
-    if let Some(last) = configuration.reloads.first().filter(|last| last.result == "rejected") {
+    if let Some(last) = configuration.reloads.first() {
         let ago = span(now - last.at_unix_seconds);
-        page += &(cut(&format!("  the configuration was rejected {ago} ago: `weir reload` says why"), look) + "\n");
+        let line = match last.result.as_str() {
+            "rejected" => Some(format!("  the configuration was rejected {ago} ago: `weir reload` says why")),
+            "failed" => Some(format!("  the reload broke {ago} ago, by a fault of weir's own: its log says more")),
+            _ => None,
+        };
+        page.extend(line.map(|line| cut(&line, look) + "\n"));
     }
     for line in &configuration.pending {
         page += &(cut(&format!("  waits for a restart: {line}"), look) + "\n");

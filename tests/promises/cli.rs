@@ -233,7 +233,7 @@ fn endpoints_are_drained_weighed_ejected_and_restored_by_command() {
 
     let (code, out, err) = asking(&weir, &["drain", "t", &first]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(err.starts_with("error: there is no service `t`") && err.contains("= help: "), "{err}");
+    assert!(err.starts_with("error: there is no service `t`") && err.contains("= help: `weir status` ("), "{err}");
     let document: Value = serde_json::from_str(&done(&weir, &["drain", "s", &first, "--json"])).unwrap();
     assert_eq!(document["drained"], Value::Bool(true));
 }
@@ -277,6 +277,7 @@ fn reload_waits_for_the_outcome_and_prints_what_is_wrong_or_waits_for_a_restart(
     assert!(said.starts_with("applied, revision ") || said.starts_with("unchanged, revision "), "{said}");
     assert!(said.contains("  waits for a restart: ") && said.contains("threads"), "{said}");
     assert!(done(&weir, &["status"]).contains("  waits for a restart: "));
+    assert!(!said.contains("needs a restart"), "it is said once: {said}");
 
     weir.rewrite(&setup.toml().replace("round-robin", "round-robbin"));
     let (code, out, err) = asking(&weir, &["reload"]);

@@ -111,7 +111,7 @@ fn kept_alive_connections_without_a_request_do_not_hold_it() {
     let mut silent = Raw::connect(weir.address());
     // Of the admin listener too: a scraper keeps its connection.
     let mut scraper = Raw::connect(weir.admin());
-    assert_eq!(ask(&mut scraper, get("/metrics")).status, 200);
+    assert_eq!(ask(&mut scraper, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
     weir.wait_for_metric("weir_connections", &[], |open| open >= 2.0);
     weir.signal(Signal::TERM);
     assert_eq!(weir.wait(PATIENCE).code(), Some(0));
@@ -164,7 +164,7 @@ fn the_access_log_has_one_line_of_json_for_each_exchange_with_all_that_happened(
         .start();
     // Whoever scrapes keeps a connection open, which must not cost a line.
     let mut scraper = Raw::connect(weir.admin());
-    assert_eq!(ask(&mut scraper, get("/metrics")).status, 200);
+    assert_eq!(ask(&mut scraper, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
     let mut client = Raw::connect(weir.address());
     let mut request = post("/a/b?c=\"d\"", b"order");
     let at = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();

@@ -221,7 +221,7 @@ fn page() -> String {
          | `per` | `exchange`, `megapixel`, `mebibyte` |\n\
          | `kind` | `new`, `reused`, `stale` |\n\
          | `mode` | `held`, `streamed` |\n\
-         | `result` of a reload | `applied`, `unchanged`, `rejected` |\n\
+         | `result` of a reload | `applied`, `unchanged`, `rejected`, `failed` (by a fault of weir's own), `abandoned` (weir left first) |\n\
          | `result` of a probe | `ok`, `connect`, `timeout`, `broken`, `status`, `body`, `unasked` (weir could not even ask) |\n"
     )
     .unwrap();

@@ -84,7 +84,7 @@ function reloads(all) {
   if (list.dataset.newest === newest) return;
   list.dataset.newest = newest;
   const items = all.map((reload) => {
-    const colour = reload.result === "rejected" ? "bad" : "good";
+    const colour = ["rejected", "failed"].includes(reload.result) ? "bad" : "good";
     const time = make("time", {}, new Date(reload.at_unix_seconds * 1000).toLocaleTimeString());
     const lines = [...reload.changes, ...(reload.problems ? [reload.problems.trim()] : [])];
     const about = lines.length ? `\n${lines.join("\n")}` : "";
