@@ -26,6 +26,8 @@ const REPEATED: &[&str] = &[
     "x-user",
     "cookie",
     "accept-encoding",
+    "api_key",
+    "x.y",
 ];
 
 /// Endpoints by the address that the texts have for them: `10.0.GROUP.NUMBER:PORT`.
@@ -131,18 +133,19 @@ impl Stage {
         let placed = self.place();
         let imported = import(&placed.main);
         assert!(imported.ok, "{}", imported.said);
-        let head = "[admin]\nlisten = \"127.0.0.1:0\"\n[server]\nshutdown_delay = \"0s\"\n";
-        let body = imported.toml.replace("[server]\n", "").split("\n\n").fold(String::new(), |all, part| {
-            // Keys of `[server]` belong under the head.
-            if part.starts_with("threads") || part.starts_with("trusted_proxies") {
-                format!("{part}\n\n{all}")
-            } else {
-                all + part + "\n\n"
-            }
-        });
-        let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &format!("{head}{body}"));
+        let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &beside_others(&imported.toml));
         Proxy { ports: placed.ports, _nginx: None, _weir: Some(weir), _folder: placed.folder }
     }
+}
+
+/// The same configuration, with an admin listener that is nobody else's, and no pause before the end.
+fn beside_others(toml: &str) -> String {
+    let admin = "[admin]\nlisten = \"127.0.0.1:";
+    let (before, after) = toml.split_once(admin).expect("an imported file has an admin listener");
+    let after = after.split_once('"').unwrap().1;
+    let toml = format!("{before}{admin}0\"{after}");
+    let server = "[server]\nshutdown_delay = \"0s\"\n";
+    if toml.contains("[server]\n") { toml.replacen("[server]\n", server, 1) } else { format!("{server}{toml}") }
 }
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -192,6 +195,9 @@ pub(crate) fn import(file: &Path) -> Ran {
 fn told(label: &str, call: &Call) -> Plan {
     if call.head.field("upgrade").is_some() {
         return Plan::upgrade_echo(b"");
+    }
+    if call.target().starts_with("/hang") {
+        return Plan::new().hang();
     }
     let group = label.split('.').nth(2).unwrap_or_default();
     let mut body = format!("group {group}\n{} {}\n", call.method(), call.target());

@@ -29,6 +29,7 @@ pub(crate) struct Server {
     max_fails: u64,
     fail_timeout: u64,
     max_conns: u64,
+    slow_start: u64,
     backup: bool,
     down: bool,
 }
@@ -44,6 +45,8 @@ pub(crate) struct Upstream {
     policy: Vec<(&'static str, String, Option<String>)>,
     pub(crate) keepalive_timeout: Option<u64>,
     queue: Option<(u64, u64)>,
+    /// What it says and weir does not do.
+    lost: Vec<String>,
 }
 
 /// nginx's own default, as long as nothing else is written.
@@ -90,6 +93,7 @@ impl Upstream {
                 _ => notes.lost(inside, "weir has nothing like it in a service"),
             }
         }
+        upstream.lost = notes.about(directive.inside());
         upstream
     }
 
@@ -113,6 +117,7 @@ impl Upstream {
             policy: Vec::new(),
             keepalive_timeout: None,
             queue: None,
+            lost: Vec::new(),
         }
     }
 
@@ -174,6 +179,7 @@ impl Upstream {
             max_fails: 1,
             fail_timeout: FAIL_TIMEOUT,
             max_conns: 0,
+            slow_start: 0,
             backup: false,
             down: false,
         };
@@ -200,10 +206,7 @@ impl Upstream {
                     service = Some(value);
                     Some(())
                 }
-                "slow_start" => {
-                    notes.lost(directive, "`slow_start`: weir does not warm endpoints up");
-                    Some(())
-                }
+                "slow_start" => millis(value).map(|span| server.slow_start = span),
                 _ => None,
             };
             if known.is_none() {
@@ -240,6 +243,7 @@ impl Upstream {
     /// The lines of the service; `blame` are the statuses that count as failures.
     pub(crate) fn table(&self, name: &str, blame: &BTreeSet<u16>, notes: &mut Notes) -> Table {
         let mut table = Table::new("[[service]]", format!("{} {}", self.directive.place, self.directive.shown()));
+        table.above.extend(self.lost.iter().cloned());
         table.put("name", quoted(name), (name != self.name).then(|| format!("`{}` in nginx", self.name)));
         let servers = self.distinct(notes);
         let weighted = servers.iter().any(|server| server.weight != 1);
@@ -277,6 +281,7 @@ impl Upstream {
             );
         }
         Self::health(&servers, blame, &mut table, notes);
+        Self::slow_start(&servers, &mut table, notes);
         table
     }
 
@@ -303,6 +308,16 @@ impl Upstream {
             format!("{{ failures = {failures}, window = \"{window}\"{blame} }}"),
             comment.map(str::to_owned),
         );
+    }
+
+    /// nginx has a time for each server, weir one for all.
+    fn slow_start(servers: &[Server], table: &mut Table, notes: &mut Notes) {
+        let Some(first) = servers.iter().find(|server| server.slow_start > 0) else { return };
+        if let Some(other) = servers.iter().find(|server| server.slow_start != first.slow_start) {
+            let why = "weir lets all endpoints of a service start alike: as slowly as the first that does";
+            notes.lost(&other.directive, why);
+        }
+        table.put("slow_start", quoted(&show_millis(first.slow_start)), None);
     }
 
     /// The servers, each address once.
