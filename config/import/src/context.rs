@@ -20,13 +20,12 @@ pub(crate) fn check(inside: &[Directive], block: &str, notes: &mut Notes) {
             "location" => &["server", "location"],
             "listen" | "server_name" => &["server"],
             "proxy_pass" => &["location", "if", "limit_except"],
-            "internal" | "limit_except" | "alias" => &["location"],
             "return" | "rewrite" | "set" | "break" | "if" => &["server", "location", "if"],
             "try_files" if block == "server" => {
                 notes.lost(directive, "weir serves no files: requests go where a `location` leads");
                 continue;
             }
-            "try_files" => &["location"],
+            "internal" | "limit_except" | "alias" | "try_files" => &["location"],
             _ => continue,
         };
         // A location with a name holds all that others do, but for locations.
