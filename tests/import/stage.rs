@@ -125,7 +125,7 @@ impl Stage {
         let process = Process::start(program, arguments);
         let ports = placed.ports.clone();
         eventually("nginx listens", || ports.values().all(|port| Raw::try_connect(at(*port), PATIENCE).is_ok()));
-        Proxy { ports, _nginx: Some(process), _weir: None, _folder: placed.folder }
+        Proxy { ports, _nginx: Some(process), weir: None, _folder: placed.folder }
     }
 
     /// weir with what `weir import` makes of it.
@@ -134,7 +134,7 @@ impl Stage {
         let imported = import(&placed.main);
         assert!(imported.ok, "{}", imported.said);
         let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &beside_others(&imported.toml));
-        Proxy { ports: placed.ports, _nginx: None, _weir: Some(weir), _folder: placed.folder }
+        Proxy { ports: placed.ports, _nginx: None, weir: Some(weir), _folder: placed.folder }
     }
 }
 
@@ -159,7 +159,7 @@ pub(crate) struct Proxy {
     /// From the ports of the text to real ones.
     ports: BTreeMap<u16, u16>,
     _nginx: Option<Process>,
-    _weir: Option<Weir>,
+    weir: Option<Weir>,
     _folder: TempDir,
 }
 
@@ -167,6 +167,11 @@ impl Proxy {
     /// The address that stands for this port of the text.
     pub(crate) fn address(&self, port: u16) -> SocketAddr {
         at(*self.ports.get(&port).unwrap_or_else(|| panic!("nothing listens on {port}: {:?}", self.ports)))
+    }
+
+    /// Where weir's commands ask; nginx has no such place.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.weir.as_ref().map(Weir::admin).expect("this is weir")
     }
 
     /// Words in which the real ports are those of the text again.

@@ -85,6 +85,11 @@ fn listen(directive: &Directive, is_ssl: bool, notes: &mut Notes) -> Option<List
     if has("http2") && !tls {
         notes.lost(directive, "weir speaks HTTP/1.1 to clients");
     }
+    for word in directive.words.iter().skip(1) {
+        if !["default_server", "default", "ssl", "http2"].contains(&word.as_str()) && !word.starts_with("ipv6only=") {
+            notes.unneeded(directive, format!("`{word}`: weir sets its sockets up itself"));
+        }
+    }
     let is_default = has("default_server") || has("default");
     Some(Listen { address, tls, is_default, directive: directive.clone() })
 }

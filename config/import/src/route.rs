@@ -63,9 +63,14 @@ pub(crate) fn put_answer(table: &mut Table, answer: &Answer) {
 
 /// The route of a location; `behind` where it passes requests on.
 pub(crate) fn table(location: &Location, whose: &Whose<'_>, behind: Option<&Behind<'_>>, notes: &mut Notes) -> Table {
+    let mut table = lines(location, whose, behind, notes);
+    table.above.extend(notes.about(&location.inside));
+    table
+}
+
+fn lines(location: &Location, whose: &Whose<'_>, behind: Option<&Behind<'_>>, notes: &mut Notes) -> Table {
     let from = format!("{} {}", location.directive.place, location.directive.shown());
     let mut table = begin(whose, &location.path, location.exact, from);
-    table.above.extend(location.lost.iter().cloned());
     let (pass, behind) = match (&location.action, behind) {
         (Action::Pass(pass), Some(behind)) => (pass, behind),
         (Action::Answer(answer), _) => {
@@ -391,6 +396,9 @@ pub(crate) fn access(scope: &Scope, notes: &mut Notes) -> Option<(String, Option
     let directive: &Directive = scope.all("access_log").first()?;
     for other in scope.all("access_log").iter().skip(1) {
         notes.lost(other, "weir writes one access log");
+    }
+    if directive.words.iter().any(|word| word.starts_with("if=")) {
+        notes.lost(directive, "weir writes a line for every exchange, or for the share that `sample` says");
     }
     match directive.word(0) {
         "off" => None,

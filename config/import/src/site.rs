@@ -1,5 +1,6 @@
 //! `server` to listeners, hosts and locations.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use crate::closed::{Closed, DENIED, by_conditions, by_rules, denies_all, keeps_out};
@@ -39,8 +40,8 @@ pub(crate) struct Location {
     /// `$server_name`.
     pub(crate) server_name: String,
     pub(crate) shape: Shape,
-    /// What it says and weir does not do.
-    pub(crate) lost: Vec<String>,
+    /// What stands in it, and in the location with a name that it leads to.
+    pub(crate) inside: Vec<Directive>,
 }
 
 /// Which routes a location becomes.
@@ -93,8 +94,8 @@ impl Answer {
 /// What all locations of a server are read with.
 struct Context<'a> {
     named: HashMap<&'a str, (&'a Directive, Scope)>,
-    /// The named locations that something leads to.
-    used: HashSet<&'a str>,
+    /// Those of them that something led to so far.
+    used: RefCell<HashSet<String>>,
     server_name: String,
     port: Option<u16>,
     tls: bool,
@@ -115,8 +116,7 @@ impl Site {
         let ports: Vec<u16> = listens.iter().map(nginx_port).collect();
         let port = ports.first().copied().filter(|first| ports.iter().all(|port| port == first));
         let tls = !listens.is_empty() && listens.iter().all(|listen| listen.tls);
-        let used = inside.iter().flat_map(led_to).collect();
-        let mut context = Context { named: HashMap::new(), used, server_name, port, tls };
+        let mut context = Context { named: HashMap::new(), used: RefCell::default(), server_name, port, tls };
         for each in inside.iter().filter(|each| each.name == "location" && each.word(0).starts_with('@')) {
             context.named.insert(each.word(0), (each, scope.inner(each.inside(), notes)));
         }
@@ -143,6 +143,11 @@ impl Site {
             locations.push(context.location("/", false, Action::Answer(answer), whole, (&scope, directive)));
         } else {
             context.gather(inside, &scope, &[], &mut locations, notes);
+            let used = context.used.borrow();
+            for (named, _) in context.named.iter().filter(|(name, _)| !used.contains(**name)).map(|(_, named)| named) {
+                notes.lost(named, UNUSED);
+            }
+            drop(used);
             if let Some(whole) = whole {
                 for location in &mut locations {
                     location.closed.get_or_insert_with(|| whole.clone());
@@ -197,7 +202,7 @@ impl Context<'_> {
             directive: Directive { block: None, ..directive.clone() },
             server_name: self.server_name.clone(),
             shape: Shape::Prefix,
-            lost: Vec::new(),
+            inside: Vec::new(),
         }
     }
 
@@ -208,8 +213,8 @@ impl Context<'_> {
             match kind_and_path(directive) {
                 Some((_, name)) if name.starts_with('@') => {
                     let read = self.named.get(name).is_some_and(|(read, _)| std::ptr::eq(*read, directive));
-                    if !read || !self.used.contains(name) {
-                        notes.lost(directive, "nothing that weir does leads here");
+                    if !read {
+                        notes.lost(directive, UNUSED);
                     }
                 }
                 Some((kind, path)) => {
@@ -251,10 +256,11 @@ impl Context<'_> {
                     continue;
                 }
                 let (action, scope) = self.action(directive, &path, scope.clone(), notes);
-                let conditions = by_conditions(directive.inside(), notes);
+                let inside = self.holding(directive);
+                let conditions = by_conditions(&inside, notes);
                 let shut = by_rules(&scope, notes).or(conditions);
                 let mut read = self.location(&path, exact, action, shut, (&scope, directive));
-                (read.shape, read.lost) = (shape, notes.about(directive.inside()));
+                (read.shape, read.inside) = (shape, inside);
                 // The first of two counts; nginx refuses such a file.
                 if all.iter().all(|other| (&other.path, other.exact) != (&path, exact)) {
                     all.push(read);
@@ -277,6 +283,18 @@ impl Context<'_> {
                 }
             }
         }
+    }
+
+    /// What stands in a location and in the one with a name that it leads to, without further locations.
+    fn holding(&self, directive: &Directive) -> Vec<Directive> {
+        let files = directive.inside().iter().find(|each| each.name == "try_files");
+        let last = files.and_then(|files| files.words.last()).map_or("", String::as_str);
+        let named = self.named.get(last);
+        if named.is_some() {
+            self.used.borrow_mut().insert(last.to_owned());
+        }
+        let all = directive.inside().iter().chain(named.into_iter().flat_map(|(named, _)| named.inside()));
+        all.filter(|each| each.name != "location").cloned().collect()
     }
 
     /// What a location does, in nginx's order: rewriting and `return` come before the handler. With it the scope that holds
@@ -431,6 +449,9 @@ fn kind_and_path(directive: &Directive) -> Option<(&str, &str)> {
     }
 }
 
+/// Why a location with a name is not in the result.
+const UNUSED: &str = "nothing that weir does leads here";
+
 /// Why a pattern is not in the result, and what that means.
 fn left_out(directive: &Directive, scope: &Scope) -> &'static str {
     if keeps_out(directive, scope) {
@@ -440,16 +461,6 @@ fn left_out(directive: &Directive, scope: &Scope) -> &'static str {
         "weir does not know this pattern: its requests go where the rest of the path leads; write a `[[route]]` for each \
          prefix that is meant"
     }
-}
-
-/// The named locations that a location, or one in it, leads to.
-fn led_to(location: &Directive) -> Vec<&str> {
-    if location.name != "location" {
-        return Vec::new();
-    }
-    let own = location.inside().iter().find(|each| each.name == "try_files").and_then(|files| files.words.last());
-    let own = own.map(String::as_str).filter(|name| name.starts_with('@'));
-    own.into_iter().chain(location.inside().iter().flat_map(led_to)).collect()
 }
 
 /// The host in `if ($host = name) { return …; }`, if a directive is that and no more: a route does the same.

@@ -45,8 +45,6 @@ pub(crate) struct Upstream {
     policy: Vec<(&'static str, String, Option<String>)>,
     pub(crate) keepalive_timeout: Option<u64>,
     queue: Option<(u64, u64)>,
-    /// What it says and weir does not do.
-    lost: Vec<String>,
 }
 
 /// nginx's own default, as long as nothing else is written.
@@ -93,7 +91,6 @@ impl Upstream {
                 _ => notes.lost(inside, "weir has nothing like it in a service"),
             }
         }
-        upstream.lost = notes.about(directive.inside());
         upstream
     }
 
@@ -117,7 +114,6 @@ impl Upstream {
             policy: Vec::new(),
             keepalive_timeout: None,
             queue: None,
-            lost: Vec::new(),
         }
     }
 
@@ -243,7 +239,6 @@ impl Upstream {
     /// The lines of the service; `blame` are the statuses that count as failures.
     pub(crate) fn table(&self, name: &str, blame: &BTreeSet<u16>, notes: &mut Notes) -> Table {
         let mut table = Table::new("[[service]]", format!("{} {}", self.directive.place, self.directive.shown()));
-        table.above.extend(self.lost.iter().cloned());
         table.put("name", quoted(name), (name != self.name).then(|| format!("`{}` in nginx", self.name)));
         let servers = self.distinct(notes);
         let weighted = servers.iter().any(|server| server.weight != 1);
@@ -282,6 +277,7 @@ impl Upstream {
         }
         Self::health(&servers, blame, &mut table, notes);
         Self::slow_start(&servers, &mut table, notes);
+        table.above.extend(notes.about(self.directive.inside()));
         table
     }
 

@@ -113,3 +113,10 @@ fn nothing_to_pass_on_is_an_error_that_keeps_the_notes() {
     assert!(error.to_string().starts_with("nginx.conf:1: nothing in it passes requests on"), "{error}");
     assert!(error.notes.iter().any(|note| note.directive.starts_with("fastcgi_pass")), "{:?}", error.notes);
 }
+
+#[test]
+fn a_condition_in_the_location_that_another_leads_to_closes_it_too() {
+    let imported = ok("server { listen 80; location / { try_files $uri @app; }
+                       location @app { if ($arg_token = \"\") { return 403; } proxy_pass http://10.0.0.1; } }");
+    assert_eq!(answers(&imported, "/"), Some(403), "{}", imported.toml);
+}

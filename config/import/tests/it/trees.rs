@@ -1,6 +1,7 @@
 //! Random trees of directives: whatever is written, weir takes it over or says that it does not.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::support::of;
 
@@ -160,7 +161,12 @@ fn some() -> impl Strategy<Value = Vec<Tree>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    // Always the same trees: of those that nobody has seen some may be a finding, which is not for whoever changes a word.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(6),
+        ..ProptestConfig::with_cases(3000)
+    })]
 
     #[test]
     fn what_is_written_is_taken_over_or_said_not_to_be(
