@@ -226,8 +226,7 @@ fn parse(raw: Bytes, limits: &ListenerSettings) -> Result<Head, Refusal> {
     let Some(line) = lines.next() else { return bad(Fault::RequestLine) };
     let request = target::request_line(&raw, line, limits.max_target.get())?;
     let mut fields: Vec<Field> = Vec::with_capacity(16);
-    let mut read = 0;
-    for line in lines {
+    for (read, line) in lines.enumerate() {
         if line.is_empty() {
             break;
         }
@@ -235,7 +234,6 @@ fn parse(raw: Bytes, limits: &ListenerSettings) -> Result<Head, Refusal> {
             return Err(Refusal::TooManyFields);
         }
         let field = field(&raw, line).map_err(Refusal::BadRequest)?;
-        read += 1;
         if comes_in(raw.get(field.name.clone()).unwrap_or_default(), limits.field_names) {
             fields.push(field);
         }

@@ -220,7 +220,7 @@ fn no_other_spelling_of_a_field_gets_past_what_sets_it_or_takes_it_out() {
     let route =
         r#"headers = { set = { X-Real-IP = "$client_ip", X-Copy = "$http_api_key" }, remove = ["Secret-Key"] }"#;
     let passing = |listener: &str| {
-        let weir = Setup { route, listener, ..Setup::default() }.start(&endpoint);
+        let weir = Setup { listener, route, ..Setup::default() }.start(&endpoint);
         forwarded(&weir, &endpoint, get("/", TWINS))
     };
     let plain = passing("");

@@ -141,7 +141,7 @@ impl Stage {
 /// The same configuration, with an admin listener that is nobody else's, and no pause before the end.
 fn beside_others(toml: &str) -> String {
     let admin = "[admin]\nlisten = \"127.0.0.1:";
-    let (before, after) = toml.split_once(admin).expect("an imported file has an admin listener");
+    let (before, after) = toml.split_once(admin).unwrap_or_else(|| panic!("no admin listener in\n{toml}"));
     let after = after.split_once('"').unwrap().1;
     let toml = format!("{before}{admin}0\"{after}");
     let server = "[server]\nshutdown_delay = \"0s\"\n";
@@ -171,7 +171,7 @@ impl Proxy {
 
     /// Where weir's commands ask; nginx has no such place.
     pub(crate) fn admin(&self) -> SocketAddr {
-        self.weir.as_ref().map(Weir::admin).expect("this is weir")
+        self.weir.as_ref().map(Weir::admin).unwrap()
     }
 
     /// Words in which the real ports are those of the text again.
