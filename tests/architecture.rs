@@ -10,7 +10,7 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("weir-balance", &[]),
     ("weir-snapshot", &["weir-balance"]),
     ("weir-config", &["weir-balance", "weir-snapshot"]),
-    ("weir-import", &[]),
+    ("weir-import", &["weir-snapshot"]),
     ("weir-consul", &[]),
     ("weir-discovery", &["weir-balance", "weir-snapshot", "weir-config", "weir-consul"]),
     ("weir-proxy", &["weir-balance", "weir-snapshot"]),

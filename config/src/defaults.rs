@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use weir_balance::{VirtualNodes, Weight};
-use weir_snapshot::{Bytes, Millis, Sample, WorkFrom};
+use weir_snapshot::{Bytes, FieldNames, Millis, Sample, WorkFrom};
 
 /// `server.threads`: one per core. A thread more has no core to run on, a thread less leaves one idle.
 pub const THREADS: usize = 0;
@@ -45,6 +45,8 @@ pub const MAX_HEAD: Bytes = Bytes::from_kib(32);
 pub const MAX_FIELDS: usize = 100;
 /// `listener.max_target`: nginx's, one of its 8 KiB buffers. Less when `max_head` is less.
 pub const MAX_TARGET: Bytes = Bytes::from_kib(8);
+/// `listener.field_names`: as nginx. To an endpoint behind CGI's names `X_Real_IP` is `X-Real-IP`, which no client may say.
+pub const FIELD_NAMES: FieldNames = FieldNames::Plain;
 
 /// `route.path`: every path.
 pub const PATH: &str = "/";

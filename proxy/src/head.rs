@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use weir_snapshot::ListenerSettings;
+use weir_snapshot::{FieldNames, ListenerSettings, is_plain, same_field};
 
 use crate::refusal::Refusal;
 
@@ -43,6 +43,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn of(name: &[u8]) -> Self {
+        // `OURS` below has each of these names.
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             2 if is("te") => Self::HopByHop,
@@ -67,6 +68,28 @@ impl Kind {
         }
     }
 }
+
+/// Every name that has a kind of its own.
+const OURS: [&str; 18] = [
+    "te",
+    "host",
+    "expect",
+    "upgrade",
+    "trailer",
+    "forwarded",
+    "connection",
+    "keep-alive",
+    "x-request-id",
+    "http2-settings",
+    "content-length",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "proxy-connection",
+    "transfer-encoding",
+    "x-forwarded-proto",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
 
 /// One field: where its name and value lie in the raw head.
 #[derive(Clone, Debug)]
@@ -203,14 +226,17 @@ fn parse(raw: Bytes, limits: &ListenerSettings) -> Result<Head, Refusal> {
     let Some(line) = lines.next() else { return bad(Fault::RequestLine) };
     let request = target::request_line(&raw, line, limits.max_target.get())?;
     let mut fields: Vec<Field> = Vec::with_capacity(16);
-    for line in lines {
+    for (read, line) in lines.enumerate() {
         if line.is_empty() {
             break;
         }
-        if fields.len() == limits.max_fields {
+        if read == limits.max_fields {
             return Err(Refusal::TooManyFields);
         }
-        fields.push(field(&raw, line).map_err(Refusal::BadRequest)?);
+        let field = field(&raw, line).map_err(Refusal::BadRequest)?;
+        if comes_in(raw.get(field.name.clone()).unwrap_or_default(), limits.field_names) {
+            fields.push(field);
+        }
     }
     let mut head = Head {
         method: request.method,
@@ -282,6 +308,12 @@ fn field(raw: &[u8], line: Range<usize>) -> Result<Field, Fault> {
     })
 }
 
+/// Whether a field of this name is read and passed on. What a folding endpoint would take for a field that weir reads or
+/// writes itself never is: it would say something else about the client, or where the message ends.
+fn comes_in(name: &[u8], allowed: FieldNames) -> bool {
+    is_plain(name) || allowed.admit(name) && !OURS.iter().any(|ours| same_field(ours.as_bytes(), name))
+}
+
 /// The members of a comma-separated list, without blanks, empty ones left out.
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
@@ -341,9 +373,9 @@ impl Head {
         self.fields.iter().filter(move |field| field.kind == kind).map(|field| self.bytes(&field.value))
     }
 
-    /// The first value of the field of this lower-case name.
+    /// The first value of the field of this lower-case name, `_` being `-` as in nginx's variables.
     pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
-        self.fields().find(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(_, _, value)| value)
+        self.fields().find(|(_, field, _)| same_field(field, name.as_bytes())).map(|(_, _, value)| value)
     }
 
     /// Whether `Connection` makes the field of this name one of this hop only.

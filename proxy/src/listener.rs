@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora_core::protocols::l4::stream::Stream;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,6 +77,10 @@ impl Listener {
     pub(crate) fn bind(settings: ListenerSettings) -> io::Result<Self> {
         let socket = if settings.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
+        if settings.address.is_ipv6() {
+            // Or `[::]` would take the port from `0.0.0.0` as well. As nginx, whose default is `ipv6only=on`.
+            SockRef::from(&socket).set_only_v6(true)?;
+        }
         socket.bind(settings.address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;

@@ -1,6 +1,6 @@
 //! What a route changes in the messages that pass, and what it answers itself.
 
-use crate::Template;
+use crate::{Template, same_field};
 
 /// What a route changes in requests on their way to the endpoint, and in answers on their way back. A route that changes
 /// nothing has none of these, and costs nothing.
@@ -26,9 +26,9 @@ pub struct FieldEdits {
 }
 
 impl FieldEdits {
-    /// Whether fields of this name do not pass as they are.
+    /// Whether fields of this name, or of one that an endpoint may take for it, do not pass as they are.
     pub fn touches(&self, name: &[u8]) -> bool {
-        let is = |other: &str| other.as_bytes().eq_ignore_ascii_case(name);
+        let is = |other: &str| same_field(other.as_bytes(), name);
         self.set.iter().any(|(set, _)| is(set)) || self.remove.iter().any(|removed| is(removed))
     }
 }

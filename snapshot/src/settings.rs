@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{Bytes, Edits, FixedAnswer, Millis};
+use crate::{Bytes, Edits, FieldNames, FixedAnswer, Millis};
 
 /// Where clients connect, and what is demanded of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct ListenerSettings {
     pub max_fields: usize,
     /// Longest request target.
     pub max_target: Bytes,
+    /// Which fields of a request come in.
+    pub field_names: FieldNames,
 }
 
 /// Networks whose `X-Forwarded-For` and `Forwarded` are believed.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failed expectation is a failed test")]
 
 mod agreement;
+mod checkers;
+mod dashboard;
 mod files;
 mod names;
 mod pages;

@@ -64,6 +64,18 @@ fn systemd_accepts_the_units() {
 }
 
 #[test]
+fn systemd_finds_the_units_confined() {
+    let Some(program) = require("systemd-analyze") else { return };
+    for unit in ["weir.service", "weir-optimizer.service"] {
+        // Out of 100, and 96 without any of it; one line less of those that confine is noticed.
+        let mut command = Command::new(&program);
+        command.args(["security", "--offline=true", "--threshold=17"]).arg(at(&format!("deploy/systemd/{unit}")));
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{unit}: {}", said(&out));
+    }
+}
+
+#[test]
 fn logrotate_rotates_the_log_of_a_weir_that_runs() {
     let Some(program) = require("logrotate") else { return };
     let folder = tempfile::tempdir().unwrap();

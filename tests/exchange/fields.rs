@@ -201,3 +201,33 @@ fn a_1_0_request_without_a_host_reaches_the_endpoint_with_one() {
     assert_eq!(head.line, "GET / HTTP/1.1");
     assert_eq!(head.field("host"), Some(&*endpoint.address().to_string()));
 }
+
+/// What a client sends to be taken for somebody else by an endpoint that reads `_`, or any other sign, as `-`: CGI and
+/// what took over its names do.
+const TWINS: &str = "X_Real_IP: 9.9.9.9\r\nX_Forwarded_For: 9.9.9.9\r\nX-Forwarded_Proto: https\r\nX.Forwarded.Host: bank\r\n\
+                     x_request_id: forged\r\nProxy_Authorization: Basic eA==\r\nTransfer_Encoding: chunked\r\n\
+                     Content_Length: 7\r\nSECRET_KEY: 1\r\napi_key: 7\r\nx.y: 8\r\n";
+
+/// The names of a head with signs other than letters, digits and `-` in them.
+fn odd(head: &Head) -> Vec<&str> {
+    let is_odd = |name: &&str| name.contains(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+    head.fields.iter().map(|(name, _)| name.as_str()).filter(is_odd).collect()
+}
+
+#[test]
+fn no_other_spelling_of_a_field_gets_past_what_sets_it_or_takes_it_out() {
+    let endpoint = ok();
+    let route =
+        r#"headers = { set = { X-Real-IP = "$client_ip", X-Copy = "$http_api_key" }, remove = ["Secret-Key"] }"#;
+    let passing = |listener: &str| {
+        let weir = Setup { listener, route, ..Setup::default() }.start(&endpoint);
+        forwarded(&weir, &endpoint, get("/", TWINS))
+    };
+    let plain = passing("");
+    assert_eq!(odd(&plain), [""; 0], "as nginx, whose default drops them");
+    assert_eq!((plain.field("x-real-ip"), plain.field("x-copy")), (Some("127.0.0.1"), None));
+    let underscores = passing("field_names = \"underscores\"");
+    assert_eq!(odd(&underscores), ["api_key"], "only what is no twin of a field that the route or weir is about");
+    assert_eq!(underscores.field("x-copy"), Some("7"), "`$http_api_key` is either spelling, as in nginx");
+    assert_eq!(odd(&passing("field_names = \"any\"")), ["api_key", "x.y"]);
+}

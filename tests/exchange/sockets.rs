@@ -27,6 +27,22 @@ fn a_connection_beyond_the_limit_waits_and_is_served_when_one_closes() {
     weir.wait_for_metric("weir_connections", &[], |open| open == 0.0);
 }
 
+#[test]
+fn a_listener_on_all_addresses_of_ipv6_leaves_its_port_to_ipv4() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this machine has no IPv6 loopback address");
+        return;
+    }
+    let endpoint = Endpoint::replying(Reply::new(200));
+    let port = weir_testkit::free_port();
+    let second = format!("[[listener]]\naddress = \"0.0.0.0:{port}\"\n[[listener]]\naddress = \"[::]:{port}\"");
+    let weir = Setup { listener: &second, ..Setup::default() }.start(&endpoint);
+    assert_eq!(weir.listeners().len(), 3);
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(Raw::get(address.parse().unwrap(), "/").status, 200, "{address}");
+    }
+}
+
 /// CPU time that the process has used, in clock ticks (10 ms).
 fn ticks(process: &Process) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();

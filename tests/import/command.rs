@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::stage::import;
+use crate::asks::get;
+use crate::stage::{Stage, import};
 
 fn conf(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/import/tests/confs").join(name)
@@ -56,4 +57,29 @@ fn what_cannot_be_read_is_an_error_with_its_place_and_nothing_is_printed() {
     assert!(ran.said.contains("nginx.conf:2: `listen` has no `;` behind it"), "{}", ran.said);
     let gone = import(Path::new("/nowhere/nginx.conf"));
     assert!(!gone.ok && gone.said.contains("cannot read `/nowhere/nginx.conf`: No such file"), "{}", gone.said);
+}
+
+#[test]
+fn what_comes_out_runs_reloads_drains_and_explains_as_it_is() {
+    let stage = Stage::new("precedence.conf");
+    let weir = stage.weir();
+    let admin = weir.admin().to_string();
+    let run = |arguments: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).args(["--admin", &admin]).output().unwrap();
+        let said = [out.stdout, out.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(out.status.success(), "{arguments:?}: {said}");
+        said
+    };
+    let endpoint = stage.endpoints["10.0.5.1:80"].address().to_string();
+    assert_eq!(get("a", "/login/x").response(&weir).status, 200);
+    assert!(run(&["status"]).contains(&endpoint));
+    assert!(run(&["reload"]).contains("unchanged"));
+    let explained = run(&["explain", "http://a/login/x"]);
+    assert!(explained.contains("/login/") && explained.contains(&endpoint), "{explained}");
+    let service = explained.lines().find_map(|line| line.strip_prefix("service")).unwrap().trim();
+    let service = service.split(',').next().unwrap();
+    assert!(run(&["drain", service, &endpoint]).contains("drained"));
+    assert_eq!(get("a", "/login/x").response(&weir).status, 503);
+    run(&["undrain", service, &endpoint]);
+    assert_eq!(get("a", "/login/x").response(&weir).status, 200);
 }

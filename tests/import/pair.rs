@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use weir_testkit::{Raw, require};
+use weir_testkit::{Raw, eventually, require};
 
 use crate::asks::{Ask, get};
 use crate::stage::{Proxy, Stage};
@@ -175,6 +175,9 @@ fn fields_are_set_taken_out_and_inherited_alike() {
         "X-Only: 9",
         "X-Edge: 9",
         "X-Real-IP: 9.9.9.9",
+        "X_Forwarded_For: 9.9.9.9",
+        "api_key: 9",
+        "x.y: 9",
     ];
     let chain = ["X-Forwarded-For: 203.0.113.9, 127.0.0.9"];
     let asks = [
@@ -255,6 +258,133 @@ fn patterns_are_left_out_and_the_rest_is_alike() {
     let asks = [get("patterns.example", "/"), get("patterns.example", "/page?x"), get("patterns.example", "/v2")];
     let groups = alike("patterns.conf", &asks);
     assert!(groups.is_empty() || groups == ["1", "1", "1"], "{groups:?}");
+}
+
+#[test]
+fn a_request_gets_the_location_that_nginx_gives_it_patterns_included() {
+    let targets = [
+        ("/", "1"),
+        ("/api/v1/x", "4"),
+        ("/api/v1", "301"),
+        ("/api", "1"),
+        ("/api/static/x", "3"),
+        ("/api/v2/x?y=%20", "4"),
+        ("/auth", "6"),
+        ("/auth/x", "5"),
+        ("/authority", "1"),
+        ("/login", "5"),
+        ("/socket.io/?EIO=4", "5"),
+        ("/socketXio/", "1"),
+        ("/files/new", "7"),
+        ("/files", "301"),
+        ("/one", "8"),
+        ("/one/more", "9"),
+        ("/strip/a%20b?c=d", "8"),
+        ("/private/x", "403"),
+        ("/private", "1"),
+        ("/gone/x", "410"),
+        ("/Mixed/x", "9"),
+        ("/within/x", "2"),
+        ("/within/a/x", "3"),
+        ("/within/a", "2"),
+        ("/within/c/x", "4"),
+        ("/within/c/d/x", "6"),
+    ];
+    let groups = alike("precedence.conf", &targets.map(|(target, _)| get("a.example", target)));
+    assert!(groups.is_empty() || groups == targets.map(|(_, group)| group), "{groups:?}");
+}
+
+#[test]
+fn hosts_go_to_the_server_that_nginx_gives_them_conditions_on_the_host_included() {
+    let asks = [
+        ("a.example.org", "1"),
+        ("deep.example.org", "1"),
+        ("a.b.deep.example.org", "2"),
+        ("EXACT.deep.example.org:80", "3"),
+        ("example.org", "4"),
+        ("nobody.example", "4"),
+        ("dotted.example", "5"),
+        ("a.b.dotted.example", "5"),
+        ("certbot.example", "301"),
+        ("www.certbot.example", "301"),
+        ("other.certbot.example", "404"),
+    ];
+    let groups = alike("hosts.conf", &asks.map(|(host, _)| get(host, "/a%20b?c=d")));
+    assert!(groups.is_empty() || groups == asks.map(|(_, group)| group), "{groups:?}");
+}
+
+#[test]
+fn targets_reach_the_endpoint_alike_and_what_cannot_be_done_is_refused() {
+    let zips = ["Accept-Encoding: gzip"];
+    let asks = [
+        get("a", "/"),
+        get("a", "/as-sent/a%20b/../c?d=%2F"),
+        get("a", "/by-set/x?y"),
+        get("a", "/upper/a%20b?c"),
+        get("a", "/redirects/a"),
+        get("a", "/redirects/other/a"),
+        get("a", "/zipped/a").fields(&zips),
+        get("a", "/limited"),
+        get("a", "/fails"),
+    ];
+    alike("targets.conf", &asks);
+    let weir = Stage::new("targets.conf").weir();
+    for (target, status) in
+        [("/by-map/x", 502), ("/by-host/x", 502), ("/query", 502), ("/moved/x", 404), ("/guarded", 403)]
+    {
+        assert_eq!(get("a", target).response(&weir).status, status, "{target}");
+    }
+}
+
+#[test]
+fn fields_with_underscores_come_in_where_nginx_takes_them() {
+    let sent = ["api_key: 7", "x.y: 8"];
+    alike("names.conf", &[get("a", "/").fields(&sent)]);
+    let Some(program) = require("nginx") else { return };
+    let stage = Stage::new("names.conf");
+    for proxy in [stage.nginx(&program), stage.weir()] {
+        let seen = get("a", "/").fields(&sent).response(&proxy).text();
+        assert!(seen.contains("x-copy: 7\napi_key: 7\n") && !seen.contains("x.y"), "{seen}");
+    }
+}
+
+#[test]
+fn endpoints_that_have_all_they_may_have_get_no_more() {
+    let Some(program) = require("nginx") else { return };
+    for (at, status) in [(0, 502), (1, 503)] {
+        let stage = Stage::new("full.conf");
+        let proxy = if at == 0 { stage.nginx(&program) } else { stage.weir() };
+        let held: Vec<Raw> = (0..3)
+            .map(|_| {
+                let mut client = Raw::connect(proxy.address(80));
+                client.write("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+                client
+            })
+            .collect();
+        stage.endpoints["10.0.1.1:80"].wait_for_requests(2);
+        stage.endpoints["10.0.1.2:80"].wait_for_requests(1);
+        assert_eq!(get("a", "/").response(&proxy).status, status);
+        drop(held);
+        eventually("there is room again", || get("a", "/").response(&proxy).status == 200);
+    }
+}
+
+#[test]
+fn endpoints_are_chosen_as_the_words_say() {
+    let Some(program) = require("nginx") else { return };
+    let stage = Stage::new("choices.conf");
+    for proxy in [stage.nginx(&program), stage.weir()] {
+        let of = |target: &str| get("a", target).response(&proxy).field("x-endpoint").unwrap_or("none").to_owned();
+        let all =
+            |targets: &mut dyn Iterator<Item = String>| targets.map(|target| of(&target)).collect::<BTreeSet<_>>();
+        assert_eq!(all(&mut (0..8).map(|_| "/target/7".to_owned())).len(), 1);
+        assert_eq!(all(&mut (0..60).map(|number| format!("/target/{number}"))).len(), 3);
+        assert_eq!(all(&mut (0..60).map(|_| "/two".to_owned())).len(), 3);
+        assert_eq!(all(&mut (0..12).map(|_| "/load".to_owned())).len(), 2);
+        let turns: Vec<String> = (0..16).map(|_| of("/turn")).collect();
+        let first = turns.iter().filter(|endpoint| *endpoint == "10.0.4.1:80").count();
+        assert_eq!((first, turns.iter().filter(|endpoint| *endpoint == "10.0.4.2:80").count()), (12, 4), "{turns:?}");
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ const REPEATED: &[&str] = &[
     "x-user",
     "cookie",
     "accept-encoding",
+    "api_key",
+    "x.y",
 ];
 
 /// Endpoints by the address that the texts have for them: `10.0.GROUP.NUMBER:PORT`.
@@ -123,7 +125,7 @@ impl Stage {
         let process = Process::start(program, arguments);
         let ports = placed.ports.clone();
         eventually("nginx listens", || ports.values().all(|port| Raw::try_connect(at(*port), PATIENCE).is_ok()));
-        Proxy { ports, _nginx: Some(process), _weir: None, _folder: placed.folder }
+        Proxy { ports, _nginx: Some(process), weir: None, _folder: placed.folder }
     }
 
     /// weir with what `weir import` makes of it.
@@ -131,18 +133,19 @@ impl Stage {
         let placed = self.place();
         let imported = import(&placed.main);
         assert!(imported.ok, "{}", imported.said);
-        let head = "[admin]\nlisten = \"127.0.0.1:0\"\n[server]\nshutdown_delay = \"0s\"\n";
-        let body = imported.toml.replace("[server]\n", "").split("\n\n").fold(String::new(), |all, part| {
-            // Keys of `[server]` belong under the head.
-            if part.starts_with("threads") || part.starts_with("trusted_proxies") {
-                format!("{part}\n\n{all}")
-            } else {
-                all + part + "\n\n"
-            }
-        });
-        let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &format!("{head}{body}"));
-        Proxy { ports: placed.ports, _nginx: None, _weir: Some(weir), _folder: placed.folder }
+        let weir = Weir::start(env!("CARGO_BIN_EXE_weir"), &beside_others(&imported.toml));
+        Proxy { ports: placed.ports, _nginx: None, weir: Some(weir), _folder: placed.folder }
     }
+}
+
+/// The same configuration, with an admin listener that is nobody else's, and no pause before the end.
+fn beside_others(toml: &str) -> String {
+    let admin = "[admin]\nlisten = \"127.0.0.1:";
+    let (before, after) = toml.split_once(admin).unwrap_or_else(|| panic!("no admin listener in\n{toml}"));
+    let after = after.split_once('"').unwrap().1;
+    let toml = format!("{before}{admin}0\"{after}");
+    let server = "[server]\nshutdown_delay = \"0s\"\n";
+    if toml.contains("[server]\n") { toml.replacen("[server]\n", server, 1) } else { format!("{server}{toml}") }
 }
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -156,7 +159,7 @@ pub(crate) struct Proxy {
     /// From the ports of the text to real ones.
     ports: BTreeMap<u16, u16>,
     _nginx: Option<Process>,
-    _weir: Option<Weir>,
+    weir: Option<Weir>,
     _folder: TempDir,
 }
 
@@ -164,6 +167,11 @@ impl Proxy {
     /// The address that stands for this port of the text.
     pub(crate) fn address(&self, port: u16) -> SocketAddr {
         at(*self.ports.get(&port).unwrap_or_else(|| panic!("nothing listens on {port}: {:?}", self.ports)))
+    }
+
+    /// Where weir's commands ask; nginx has no such place.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.weir.as_ref().map(Weir::admin).unwrap()
     }
 
     /// Words in which the real ports are those of the text again.
@@ -192,6 +200,9 @@ pub(crate) fn import(file: &Path) -> Ran {
 fn told(label: &str, call: &Call) -> Plan {
     if call.head.field("upgrade").is_some() {
         return Plan::upgrade_echo(b"");
+    }
+    if call.target().starts_with("/hang") {
+        return Plan::new().hang();
     }
     let group = label.split('.').nth(2).unwrap_or_default();
     let mut body = format!("group {group}\n{} {}\n", call.method(), call.target());

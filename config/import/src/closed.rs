@@ -19,14 +19,20 @@ fn shut(directive: &Directive, why: &str, notes: &mut Notes) -> Closed {
     Closed { why: format!("closed, because of {} `{}`", directive.place, directive.shown()) }
 }
 
+/// What a route says that answers 403 as nginx does.
+pub(crate) const DENIED: &str = "`deny all`, as in nginx";
+
+/// Whether the rules that hold in a scope keep everybody out.
+pub(crate) fn denies_all(scope: &Scope) -> bool {
+    scope.all("allow").first().is_some_and(|first| first.name == "deny" && first.word(0) == "all")
+}
+
 /// Whether the rules that hold in a scope keep anybody out.
 pub(crate) fn by_rules(scope: &Scope, notes: &mut Notes) -> Option<Closed> {
     let lists = scope.all("allow");
     let mut found = None;
     match lists.first() {
-        Some(first) if first.name == "deny" && first.word(0) == "all" => {
-            return Some(Closed { why: "`deny all`, as in nginx".to_owned() });
-        }
+        Some(_) if denies_all(scope) => return Some(Closed { why: DENIED.to_owned() }),
         Some(first) if lists.iter().any(|rule| rule.name == "deny") => {
             found = Some(shut(first, "weir does not look at who comes in", notes));
         }
@@ -50,7 +56,7 @@ pub(crate) fn by_rules(scope: &Scope, notes: &mut Notes) -> Option<Closed> {
 }
 
 /// Whether the conditions of a block keep anybody out.
-pub(crate) fn by_conditions(inside: &[Directive], notes: &mut Notes) -> Option<Closed> {
+pub(crate) fn by_conditions<'a>(inside: impl IntoIterator<Item = &'a Directive>, notes: &mut Notes) -> Option<Closed> {
     let mut found = None;
     for directive in inside {
         let refuses = directive.inside().iter().any(refuses);
@@ -72,6 +78,11 @@ pub(crate) fn by_conditions(inside: &[Directive], notes: &mut Notes) -> Option<C
         }
     }
     found
+}
+
+/// Whether a location may keep a request out, by its rules, its conditions, or always.
+pub(crate) fn keeps_out(location: &Directive, scope: &Scope) -> bool {
+    by_rules(scope, &mut Notes::default()).is_some() || location.inside().iter().any(refuses)
 }
 
 /// Whether a directive in a condition keeps a request out.

@@ -4,18 +4,22 @@
 //! `weir-config` accepts, with a comment on each line that means something else than in nginx, and a note for each
 //! directive that is not in it. What nginx refuses is never open in the result: a route whose rules cannot be taken over
 //! answers 403. Cost: one pass over the text, and a table per location and host.
-//! Where things are: `lex` and `tree` read nginx's syntax; `scope` knows what is inherited; `upstream`, `site` and `closed`
-//! say what blocks mean; `plan`, `route` and `toml` write. Source: the modules of nginx 1.22 to 1.31; what both do is
+//! Where things are: `lex` and `tree` read nginx's syntax; `scope` knows what is inherited; `upstream`, `site`, `pattern` and `closed`
+//! say what blocks mean; `plan`, `services`, `route` and `toml` write. Source: the modules of nginx 1.22 to 1.31; what both do is
 //! compared by `tests/import`.
 
 mod closed;
+mod context;
 mod glob;
 mod lex;
 mod listen;
 mod note;
+mod path;
+mod pattern;
 mod plan;
 mod route;
 mod scope;
+mod services;
 mod site;
 mod toml;
 mod tree;

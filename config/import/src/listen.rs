@@ -40,8 +40,18 @@ fn tls_port_back(port: u16) -> u16 {
     }
 }
 
-/// A `listen`, if weir can; `is_ssl` where the whole server is for TLS.
-pub(crate) fn listen(directive: &Directive, is_ssl: bool, notes: &mut Notes) -> Option<Listen> {
+/// A `listen`, as far as weir can; `is_ssl` where the whole server is for TLS.
+pub(crate) fn listens(directive: &Directive, is_ssl: bool, notes: &mut Notes) -> Vec<Listen> {
+    let Some(first) = listen(directive, is_ssl, notes) else { return Vec::new() };
+    // weir's `[::]` is for IPv6 alone, as nginx's is unless this is written.
+    let both = first.address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        && first.directive.words.iter().any(|word| word == "ipv6only=off");
+    let second = both
+        .then(|| Listen { address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, first.address.port())), ..first.clone() });
+    second.into_iter().chain([first]).collect()
+}
+
+fn listen(directive: &Directive, is_ssl: bool, notes: &mut Notes) -> Option<Listen> {
     let text = directive.word(0);
     let has = |word: &str| directive.words.iter().any(|other| other == word);
     if text.starts_with("unix:") {
@@ -74,6 +84,11 @@ pub(crate) fn listen(directive: &Directive, is_ssl: bool, notes: &mut Notes) -> 
     }
     if has("http2") && !tls {
         notes.lost(directive, "weir speaks HTTP/1.1 to clients");
+    }
+    for word in directive.words.iter().skip(1) {
+        if !["default_server", "default", "ssl", "http2"].contains(&word.as_str()) && !word.starts_with("ipv6only=") {
+            notes.unneeded(directive, format!("`{word}`: weir sets its sockets up itself"));
+        }
     }
     let is_default = has("default_server") || has("default");
     Some(Listen { address, tls, is_default, directive: directive.clone() })

@@ -57,9 +57,18 @@ impl Notes {
         }
     }
 
-    /// What matters first, each in the order of the files.
+    /// What was lost with these directives, each with its place.
+    pub(crate) fn about<'a>(&self, directives: impl IntoIterator<Item = &'a Directive>) -> Vec<String> {
+        let of = |directive: &Directive| {
+            let lost = self.all.iter().find(|note| !note.unneeded && note.place == directive.place)?;
+            Some(format!("not as in nginx: {} ({})", lost.directive, lost.place))
+        };
+        directives.into_iter().filter_map(of).collect()
+    }
+
+    /// What matters first, each in the order in which nginx reads the files.
     pub(crate) fn into_list(mut self) -> Vec<Note> {
-        self.all.sort_by_key(|note| note.unneeded);
+        self.all.sort_by_key(|note| (note.unneeded, note.place.order));
         self.all
     }
 }

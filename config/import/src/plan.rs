@@ -1,18 +1,19 @@
 //! All blocks together: who listens where, which server is the default, which routes and services come out.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::context;
 use crate::listen::Listen;
 use crate::note::Notes;
-use crate::route::{self, Behind, Whose};
+use crate::route::{self, Whose};
 use crate::scope::Scope;
-use crate::site::{Action, Answer, Location, Pass, Site};
+use crate::services::Services;
+use crate::site::{Action, Answer, Location, Shape, Site};
 use crate::toml::Table;
 use crate::tree::{Directive, Place};
-use crate::upstream::{Spot, Upstream};
 use crate::value::quoted;
 use crate::{ImportError, Imported};
 
@@ -21,23 +22,26 @@ const ADMIN: u16 = 9090;
 
 /// Makes the result of all directives.
 pub(crate) fn plan(name: &str, all: &[Directive], mut notes: Notes) -> Result<Imported, ImportError> {
-    let place = Place { file: name.into(), line: 1 };
+    let place = Place { file: name.into(), line: 1, order: 0 };
     let http = unwrapped(all, &place, &mut notes);
+    context::check(&http, "http", &mut notes);
     let scope = Scope::default().inner(&http, &mut notes);
     let mut services = Services::read(&http, &mut notes);
     let mut sites: Vec<Site> = http
         .iter()
         .filter(|directive| directive.name == "server" && directive.block.is_some())
-        .map(|directive| Site::read(directive, &scope, &mut notes))
+        .flat_map(|directive| Site::read(directive, &scope, &mut notes))
         .collect();
     settle(&mut sites, &mut notes);
     note_maps(&http, &mut notes);
     let listeners = listeners(&sites);
     services.gather(&sites, &listeners, &mut notes);
+    let lost = notes.about(&http);
     let mut head = vec![
         format!("# From {}, by `weir import`. What could not be taken over was listed on standard error.", shown(name)),
         "# What differs everywhere is in docs/guide/from-nginx.md. Check changes with `weir check FILE`.".to_owned(),
     ];
+    head.extend(lost.iter().map(|lost| format!("# {}", shown(lost))));
     let mut tables = server_tables(all, &http, &scope, &sites, &listeners, &mut notes);
     tables.extend(listeners.iter().map(|listener| listener_table(listener, &sites, &mut notes)));
     let routes = route_tables(&sites, &listeners, &services, &mut notes);
@@ -67,6 +71,7 @@ fn unwrapped(all: &[Directive], place: &Place, notes: &mut Notes) -> Vec<Directi
     if !blocks.is_empty() {
         let around: Vec<Directive> = all.iter().filter(|directive| directive.name != "http").cloned().collect();
         let _scope = Scope::default().inner(&around, notes);
+        context::check(&around, "main", notes);
         return blocks.iter().flat_map(|block| block.inside().iter().cloned()).collect();
     }
     let made = |name: &str, words: &[&str], block: Option<Vec<Directive>>| Directive {
@@ -96,8 +101,8 @@ fn unwrapped(all: &[Directive], place: &Place, notes: &mut Notes) -> Vec<Directi
 }
 
 /// Where weir listens, and the server whose settings a listener has.
-struct Listener {
-    address: SocketAddr,
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
     tls: bool,
     /// The index of the default server.
     default: usize,
@@ -190,10 +195,13 @@ fn server_tables(
         tables.push(server);
     }
     let taken: HashSet<u16> = listeners.iter().map(|listener| listener.address.port()).collect();
-    if let Some(port) = (ADMIN..=u16::MAX).find(|port| !taken.contains(port)).filter(|port| *port != ADMIN) {
-        let mut admin = Table::new("[admin]", String::new());
-        admin.above.clear();
-        admin.put("listen", quoted(&format!("127.0.0.1:{port}")), Some(format!("{ADMIN} is a listener's")));
+    if let Some(port) = (ADMIN..=u16::MAX).find(|port| !taken.contains(port)) {
+        let from =
+            "For `weir status`, `reload`, `drain` and the page at /, from this machine alone; /metrics for Prometheus.";
+        let mut admin = Table::new("[admin]", from.to_owned());
+        let moved =
+            (port != ADMIN).then(|| format!("{ADMIN} is a listener's: the commands need `--admin 127.0.0.1:{port}`"));
+        admin.put("listen", quoted(&format!("127.0.0.1:{port}")), moved);
         tables.push(admin);
     }
     // What most servers say; another log of one server is noted.
@@ -315,10 +323,15 @@ fn route_tables(sites: &[Site], listeners: &[Listener], services: &Services, not
                 "no request gets here: it has no name of its own, and is not the default server",
             );
         }
+        let mut lost = site.lost.clone();
         for (host, addresses) in variants {
             let listeners = line(&addresses);
             let whose = Whose { host, listeners: listeners.as_deref(), port: site.port, tls: site.tls };
-            tables.extend(of_site(site, &whose, services, notes));
+            let mut of_this = of_site(site, &whose, services, notes);
+            if let Some(first) = of_this.first_mut() {
+                first.above.extend(std::mem::take(&mut lost));
+            }
+            tables.extend(of_this);
         }
     }
     tables
@@ -332,13 +345,17 @@ fn of_site(site: &Site, whose: &Whose<'_>, services: &Services, notes: &mut Note
             Action::Pass(pass) => services.behind(pass),
             Action::Answer(_) => None,
         };
-        tables.push(route::table(location, whose, behind.as_ref(), notes));
+        if location.shape != Shape::Redirection {
+            tables.push(route::table(location, whose, behind.as_ref(), notes));
+        }
         let bare = location.path.strip_suffix('/');
-        if site.locations.iter().all(|other| Some(other.path.as_str()) != bare) {
+        let is_bare = |other: &Location| Some(other.path.as_str()) == bare && other.shape != Shape::Redirection;
+        if location.shape != Shape::Pattern && !site.locations.iter().any(is_bare) {
             tables.extend(route::slash(location, whose));
         }
     }
-    let takes_all = |location: &Location| location.path == "/" && !location.exact;
+    let takes_all =
+        |location: &Location| location.path == "/" && !location.exact && location.shape != Shape::Redirection;
     if whose.host.is_some() && !site.locations.iter().any(takes_all) {
         let from = format!("{} {}: paths without a location", site.directive.place, site.directive.shown());
         let mut table = route::begin(whose, "/", false, from);
@@ -346,112 +363,4 @@ fn of_site(site: &Site, whose: &Whose<'_>, services: &Services, notes: &mut Note
         tables.push(table);
     }
     tables
-}
-
-/// The services that come out, by what `proxy_pass` calls them.
-struct Services {
-    upstreams: HashMap<String, Upstream>,
-    /// In the order in which they come out, with their name in weir and what is counted against their endpoints.
-    order: Vec<(String, String, BTreeSet<u16>)>,
-}
-
-impl Services {
-    fn read(http: &[Directive], notes: &mut Notes) -> Self {
-        let mut services = Self { upstreams: HashMap::new(), order: Vec::new() };
-        for directive in http.iter().filter(|directive| directive.name == "upstream") {
-            let key = directive.word(0).to_ascii_lowercase();
-            if services.upstreams.contains_key(&key) {
-                notes.lost(directive, "another upstream has this name already");
-                continue;
-            }
-            let upstream = Upstream::read(directive, notes);
-            services.add(key, upstream);
-        }
-        services
-    }
-
-    fn add(&mut self, key: String, upstream: Upstream) {
-        let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-        let plain: String = key.chars().map(|letter| if legal(letter) { letter } else { '-' }).take(56).collect();
-        let as_written = upstream.name.to_ascii_lowercase() == plain;
-        let plain = if plain.is_empty() {
-            "service".to_owned()
-        } else if as_written {
-            upstream.name.clone()
-        } else {
-            plain
-        };
-        let taken = |name: &str| self.order.iter().any(|(_, other, _)| other == name);
-        let name = if taken(&plain) {
-            (2..=u64::MAX).map(|number| format!("{plain}-{number}")).find(|name| !taken(name)).unwrap_or_default()
-        } else {
-            plain
-        };
-        self.order.push((key.clone(), name, BTreeSet::new()));
-        self.upstreams.insert(key, upstream);
-    }
-
-    /// Finds the services of all that is passed on, makes those of plain hosts, and leaves out endpoints that are weir
-    /// itself.
-    fn gather(&mut self, sites: &[Site], listeners: &[Listener], notes: &mut Notes) {
-        for location in sites.iter().filter(|site| !site.listens.is_empty()).flat_map(|site| &site.locations) {
-            let Action::Pass(pass) = &location.action else { continue };
-            let key = pass.to.to_ascii_lowercase();
-            if !self.upstreams.contains_key(&key) {
-                self.add(key.clone(), Upstream::of_host(&pass.to, &pass.directive, notes));
-            }
-            if let Some((_, _, blame)) = self.order.iter_mut().find(|(other, _, _)| *other == key) {
-                blame.extend(route::blamed(&location.scope));
-            }
-        }
-        for upstream in self.upstreams.values_mut() {
-            upstream.servers.retain(|server| {
-                let circle = listeners.iter().any(|listener| leads_to(&server.spot, listener.address));
-                if circle {
-                    let why =
-                        "this is where weir itself listens now: let it pass requests to the endpoint behind at once";
-                    notes.lost(&server.directive, why);
-                }
-                !circle
-            });
-        }
-    }
-
-    fn behind(&self, pass: &Pass) -> Option<Behind<'_>> {
-        let key = pass.to.to_ascii_lowercase();
-        let (_, name, _) = self.order.iter().find(|(other, _, _)| *other == key)?;
-        let upstream = self.upstreams.get(&key).filter(|upstream| !upstream.servers.is_empty())?;
-        Some(Behind { name, upstream })
-    }
-
-    fn tables(&self, notes: &mut Notes) -> Vec<Table> {
-        let of = |(key, name, blame): &(String, String, BTreeSet<u16>)| {
-            let upstream = self.upstreams.get(key)?;
-            if upstream.servers.is_empty() {
-                notes.lost(&upstream.directive, "not taken over: it has no endpoint that weir can reach");
-                return None;
-            }
-            Some(upstream.table(name, blame, notes))
-        };
-        self.order.iter().filter_map(of).collect()
-    }
-}
-
-/// Whether a connection to `spot` reaches `listener`.
-fn leads_to(spot: &Spot, listener: SocketAddr) -> bool {
-    match spot {
-        Spot::Socket(address) => {
-            let (ip, own) = (address.ip(), listener.ip());
-            let near =
-                ip == own || own.is_unspecified() && ip.is_loopback() || ip.is_unspecified() && own.is_loopback();
-            address.port() == listener.port()
-                && address.is_ipv4() == listener.is_ipv4()
-                && (near || ip.is_unspecified())
-        }
-        Spot::Named(name, port) => {
-            let near = listener.ip().is_loopback() || listener.ip().is_unspecified();
-            name == "localhost" && *port == listener.port() && near
-        }
-        Spot::Records(_) => false,
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use weir_snapshot::{FRAMING, OF_ONE_HOP};
+
 use crate::note::Notes;
 use crate::scope::Scope;
 use crate::site::{Action, Answer, Location, Pass};
@@ -61,6 +63,12 @@ pub(crate) fn put_answer(table: &mut Table, answer: &Answer) {
 
 /// The route of a location; `behind` where it passes requests on.
 pub(crate) fn table(location: &Location, whose: &Whose<'_>, behind: Option<&Behind<'_>>, notes: &mut Notes) -> Table {
+    let mut table = lines(location, whose, behind, notes);
+    table.above.extend(notes.about(&location.inside));
+    table
+}
+
+fn lines(location: &Location, whose: &Whose<'_>, behind: Option<&Behind<'_>>, notes: &mut Notes) -> Table {
     let from = format!("{} {}", location.directive.place, location.directive.shown());
     let mut table = begin(whose, &location.path, location.exact, from);
     let (pass, behind) = match (&location.action, behind) {
@@ -204,21 +212,10 @@ fn put_retry(table: &mut Table, scope: &Scope, upstream: &Upstream, notes: &mut 
     table.put("retry", format!("{{ {} }}", keys.join(", ")), comment);
 }
 
-/// Fields that weir keeps to itself.
-const OWN: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "upgrade",
-    "http2-settings",
-    "expect",
-    "content-length",
-    "transfer-encoding",
-];
+/// Whether weir keeps a field to itself.
+fn is_own(name: &str) -> bool {
+    [OF_ONE_HOP, FRAMING].iter().any(|own| own.iter().any(|own| own.eq_ignore_ascii_case(name)))
+}
 
 fn put_fields(table: &mut Table, location: &Location, pass: &Pass, whose: &Whose<'_>, notes: &mut Notes) {
     let known = known(location, whose, Some(pass));
@@ -227,7 +224,7 @@ fn put_fields(table: &mut Table, location: &Location, pass: &Pass, whose: &Whose
     for directive in location.scope.all("proxy_set_header") {
         let name = directive.word(0);
         let lower = name.to_ascii_lowercase();
-        if OWN.contains(&lower.as_str()) {
+        if is_own(name) {
             let why = "weir keeps its connections itself: they stay open, upgrades pass, and bodies are framed";
             notes.unneeded(directive, why);
             continue;
@@ -251,15 +248,17 @@ fn put_fields(table: &mut Table, location: &Location, pass: &Pass, whose: &Whose
             }
             Ok(value) => fields.set(name, value),
             Err(what) => {
-                notes.lost(
-                    directive,
-                    format!(
-                        "weir has no word for {what}; what clients send as this field is taken out, lest it be believed"
-                    ),
-                );
-                if lower != "host" {
-                    fields.remove(name);
-                }
+                let why = match &*lower {
+                    "host" => "the endpoint gets nginx's `$proxy_host`",
+                    "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "forwarded" => {
+                        "weir sends its own, and believes clients only if they are in `trusted_proxies`"
+                    }
+                    _ => {
+                        fields.remove(name);
+                        "what clients send as this field is taken out, lest it be believed"
+                    }
+                };
+                notes.lost(directive, format!("weir has no word for {what}; {why}"));
             }
         }
     }
@@ -285,13 +284,13 @@ fn put_added(table: &mut Table, location: &Location, whose: &Whose<'_>, pass: Op
     let mut always = true;
     for directive in location.scope.all("proxy_hide_header").iter().filter(|_| pass.is_some()) {
         let name = directive.word(0);
-        if is_field(name) && !OWN.contains(&name.to_ascii_lowercase().as_str()) {
+        if is_field(name) && !is_own(name) {
             fields.remove(name);
         }
     }
     for directive in location.scope.all("add_header") {
         let name = directive.word(0);
-        if !is_field(name) || OWN.contains(&name.to_ascii_lowercase().as_str()) || name.eq_ignore_ascii_case("host") {
+        if !is_field(name) || is_own(name) || name.eq_ignore_ascii_case("host") {
             notes.lost(directive, "weir sets no such field in answers");
             continue;
         }
@@ -374,6 +373,11 @@ pub(crate) fn put_listener(table: &mut Table, scope: &Scope, notes: &mut Notes) 
         let comment = (span == 0).then(|| "0 in nginx: no connection is kept".to_owned());
         table.put(word, quoted(&show_millis(span)), comment);
     }
+    if scope.says("ignore_invalid_headers", "off") {
+        table.put("field_names", quoted("any"), None);
+    } else if scope.says("underscores_in_headers", "on") {
+        table.put("field_names", quoted("underscores"), None);
+    }
     let Some(directive) = scope.get("large_client_header_buffers") else { return };
     let number: Option<u64> = directive.word(0).parse().ok();
     match number.zip(crate::value::bytes(directive.word(1))) {
@@ -392,6 +396,9 @@ pub(crate) fn access(scope: &Scope, notes: &mut Notes) -> Option<(String, Option
     let directive: &Directive = scope.all("access_log").first()?;
     for other in scope.all("access_log").iter().skip(1) {
         notes.lost(other, "weir writes one access log");
+    }
+    if directive.words.iter().any(|word| word.starts_with("if=")) {
+        notes.lost(directive, "weir writes a line for every exchange, or for the share that `sample` says");
     }
     match directive.word(0) {
         "off" => None,

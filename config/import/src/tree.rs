@@ -16,6 +16,8 @@ pub struct Place {
     pub file: Rc<str>,
     /// From 1.
     pub line: u32,
+    /// How much was read before it, from 0: what the files that a file includes say comes where it includes them.
+    pub(crate) order: u32,
 }
 
 impl fmt::Display for Place {
@@ -70,13 +72,15 @@ pub(crate) struct Reader<'a> {
     /// The folder that relative names begin in: that of the first file.
     folder: PathBuf,
     opened: usize,
+    /// Directives so far.
+    read: u32,
     pub(crate) notes: Notes,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(main: &Path, files: &'a dyn Files) -> Self {
         let folder = main.parent().map(Path::to_path_buf).unwrap_or_default();
-        Self { files, folder, opened: 0, notes: Notes::default() }
+        Self { files, folder, opened: 0, read: 0, notes: Notes::default() }
     }
 
     /// The directives of a text.
@@ -99,7 +103,7 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> Result<Vec<Directive>, ImportError> {
         let wrong = |line: u32, what: String| ImportError {
-            place: Place { file: file.clone(), line },
+            place: Place { file: file.clone(), line, order: 0 },
             what,
             notes: Vec::new(),
         };
@@ -135,7 +139,8 @@ impl<'a> Reader<'a> {
                     let Some(name) = parts.next() else {
                         return Err(wrong(line, format!("a `{mark}` stands alone")));
                     };
-                    let place = Place { file: file.clone(), line: first };
+                    self.read = self.read.saturating_add(1);
+                    let place = Place { file: file.clone(), line: first, order: self.read };
                     let mut directive = Directive { name, words: parts.collect(), block: None, place };
                     if token == Token::Open {
                         if nested == DEEPEST {

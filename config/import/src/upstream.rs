@@ -29,6 +29,7 @@ pub(crate) struct Server {
     max_fails: u64,
     fail_timeout: u64,
     max_conns: u64,
+    slow_start: u64,
     backup: bool,
     down: bool,
 }
@@ -174,6 +175,7 @@ impl Upstream {
             max_fails: 1,
             fail_timeout: FAIL_TIMEOUT,
             max_conns: 0,
+            slow_start: 0,
             backup: false,
             down: false,
         };
@@ -200,10 +202,7 @@ impl Upstream {
                     service = Some(value);
                     Some(())
                 }
-                "slow_start" => {
-                    notes.lost(directive, "`slow_start`: weir does not warm endpoints up");
-                    Some(())
-                }
+                "slow_start" => millis(value).map(|span| server.slow_start = span),
                 _ => None,
             };
             if known.is_none() {
@@ -277,6 +276,8 @@ impl Upstream {
             );
         }
         Self::health(&servers, blame, &mut table, notes);
+        Self::slow_start(&servers, &mut table, notes);
+        table.above.extend(notes.about(self.directive.inside()));
         table
     }
 
@@ -303,6 +304,16 @@ impl Upstream {
             format!("{{ failures = {failures}, window = \"{window}\"{blame} }}"),
             comment.map(str::to_owned),
         );
+    }
+
+    /// nginx has a time for each server, weir one for all.
+    fn slow_start(servers: &[Server], table: &mut Table, notes: &mut Notes) {
+        let Some(first) = servers.iter().find(|server| server.slow_start > 0) else { return };
+        if let Some(other) = servers.iter().find(|server| server.slow_start != first.slow_start) {
+            let why = "weir lets all endpoints of a service start alike: as slowly as the first that does";
+            notes.lost(&other.directive, why);
+        }
+        table.put("slow_start", quoted(&show_millis(first.slow_start)), None);
     }
 
     /// The servers, each address once.

@@ -27,6 +27,8 @@ pub(crate) const INHERITED: &[&str] = &[
     "keepalive_timeout",
     "large_client_header_buffers",
     "absolute_redirect",
+    "underscores_in_headers",
+    "ignore_invalid_headers",
 ];
 
 /// Directives that may stand several times, all of which an inner block inherits unless it has one of its own.
@@ -64,9 +66,6 @@ const READ: &[&str] = &[
     "internal",
     "limit_except",
     "map",
-    "root",
-    "alias",
-    "index",
 ];
 
 const SAME: &str = "weir does so by itself";
@@ -81,6 +80,9 @@ const LIMIT: &str =
 /// Directives by name, and what becomes of them.
 const WORDS: &[(&str, Fate)] = &[
     ("events", Fate::Unneeded(SAME)),
+    ("root", Fate::Unneeded(STATIC)),
+    ("alias", Fate::Unneeded(STATIC)),
+    ("index", Fate::Unneeded(STATIC)),
     ("types", Fate::Unneeded(STATIC)),
     ("default_type", Fate::Unneeded(STATIC)),
     ("charset", Fate::Unneeded(STATIC)),
@@ -150,8 +152,6 @@ const WORDS: &[(&str, Fate)] = &[
     ("env", Fate::Unneeded(SAME)),
     ("resolver", Fate::Unneeded("weir asks the system's resolvers; write `dns` with `resolvers` to ask others")),
     ("resolver_timeout", Fate::Unneeded(ITS_OWN)),
-    ("underscores_in_headers", Fate::Unneeded("weir passes such fields")),
-    ("ignore_invalid_headers", Fate::Unneeded("weir refuses what is no field")),
     ("keepalive_requests", Fate::Unneeded("weir does not count the requests of a connection")),
     ("keepalive_time", Fate::Unneeded("weir does not limit the age of a connection")),
     ("keepalive_disable", Fate::Unneeded(ITS_OWN)),

@@ -5,7 +5,7 @@ mod print;
 use std::sync::Arc;
 
 use toml::de::DeValue;
-use weir_snapshot::{Edits, FieldEdits, FixedAnswer, Template, TemplateError, VARIABLES};
+use weir_snapshot::{Edits, FRAMING, FieldEdits, FixedAnswer, OF_ONE_HOP, Template, TemplateError, VARIABLES};
 
 use crate::names;
 use crate::near::nearest;
@@ -72,7 +72,7 @@ static SET: Key<Fields, OtherwiseAll<(Box<str>, Template)>> = Key {
     name: "set",
     kind: Fields,
     absent: OtherwiseAll(&[]),
-    meaning: "Fields by name, in place of all of that name. In requests `Host` too, but no field of one hop, and none that \
+    meaning: "Fields by name, in place of all of that name, `X_Real_IP` being one of `X-Real-IP`. In requests `Host` too, but no field of one hop, and none that \
               frames the message.",
 };
 static REMOVE: Key<List<Text<Box<str>>>, OtherwiseAll<Box<str>>> = Key {
@@ -143,22 +143,6 @@ impl Kind for Fields {
         if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
     }
 }
-
-/// Fields that belong to one hop, with what weir does about them; RFC 9110 §7.6.1.
-const OF_ONE_HOP: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "upgrade",
-    "http2-settings",
-    "expect",
-];
-/// Fields that say where a message ends.
-const FRAMING: &[&str] = &["content-length", "transfer-encoding"];
 
 fn settable(text: &str) -> Result<Box<str>, Fault> {
     if !names::is_token(text) {

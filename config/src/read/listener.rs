@@ -5,10 +5,10 @@ mod print;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use weir_snapshot::{Bytes, ListenerSettings, Millis};
+use weir_snapshot::{Bytes, FieldNames, ListenerSettings, Millis};
 
 use super::{ONE_DAY, SHORTEST};
-use crate::raw::{Duration, Key, Optional, Otherwise, Required, Section, Size, Spec, Text, Whole};
+use crate::raw::{Duration, Key, Optional, Otherwise, Required, Section, Size, Spec, Text, Whole, Word};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{defaults, names};
 
@@ -26,6 +26,7 @@ pub(crate) static LISTENER: Spec = Spec {
         &MAX_HEAD,
         &MAX_FIELDS,
         &MAX_TARGET,
+        &FIELD_NAMES,
     ],
     later: &[("tls", "TLS"), ("http2", "HTTP/2"), ("proxy_protocol", "the PROXY protocol")],
     example: "[[listener]]",
@@ -40,7 +41,7 @@ static ADDRESS: Key<Text<SocketAddr>, Required> = Key {
         show: SocketAddr::to_string,
     },
     absent: Required,
-    meaning: "Address to listen on.",
+    meaning: "Address to listen on. `[::]` is for IPv6 alone; another `[[listener]]` on `0.0.0.0` has the same port.",
 };
 static MAX_CONNECTIONS: Key<Whole<usize>, Otherwise<usize>> = Key {
     name: "max_connections",
@@ -91,6 +92,16 @@ static MAX_TARGET: Key<Size, Optional> = Key {
     absent: Optional(|| format!("`\"{}\"`, or `max_head` if that is less", defaults::MAX_TARGET)),
     meaning: "Longest request target, path and query together; then 414.",
 };
+static FIELD_NAMES: Key<Word<FieldNames>, Otherwise<FieldNames>> = Key {
+    name: "field_names",
+    kind: Word {
+        words: &[("plain", FieldNames::Plain), ("underscores", FieldNames::Underscores), ("any", FieldNames::Any)],
+        later: &[],
+    },
+    absent: Otherwise(defaults::FIELD_NAMES),
+    meaning: "Fields of a request that come in, by their names: of letters, digits and `-`; with `_` too; or all that HTTP \
+              allows. Others are dropped, and the request goes on.",
+};
 
 const TIMEOUT: Duration = Duration { min: SHORTEST, max: ONE_DAY };
 
@@ -127,6 +138,7 @@ fn read_settings(
     let max_head = section.take(&MAX_HEAD, sink);
     let max_fields = section.take(&MAX_FIELDS, sink);
     let max_target = section.take(&MAX_TARGET, sink);
+    let field_names = section.take(&FIELD_NAMES, sink);
     let max_target = match (max_target?, max_head?) {
         (Some(target), head) if target > head => {
             let fault = Fault::new(
@@ -148,5 +160,6 @@ fn read_settings(
         max_head: max_head?,
         max_fields: max_fields?,
         max_target: max_target?,
+        field_names: field_names?,
     })
 }

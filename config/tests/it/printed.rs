@@ -88,6 +88,7 @@ fn listener(port: usize) -> BoxedStrategy<String> {
         ("read_timeout", TIMES),
         ("write_timeout", TIMES),
         ("max_fields", &["1", "10_000"]),
+        ("field_names", &["\"underscores\"", "\"any\""]),
     ]);
     let heads = select(&["", "max_head = \"1KiB\"\n", "max_head = \"1MiB\"\nmax_target = \"1B\"\n"]);
     (rest, heads)

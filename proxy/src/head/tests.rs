@@ -12,6 +12,7 @@ fn limits() -> ListenerSettings {
         max_head: Bytes::from_kib(32),
         max_fields: 100,
         max_target: Bytes::from_kib(8),
+        field_names: weir_snapshot::FieldNames::Plain,
     }
 }
 
@@ -80,4 +81,21 @@ fn a_path_is_matched_as_nginx_matches_it() {
     assert_eq!(of("/a/..").as_deref(), Some("/"));
     assert_eq!(of("/../a"), None);
     assert_eq!(of("/100%").as_deref(), Some("/100%"));
+}
+
+#[test]
+fn each_field_of_ours_has_a_kind_and_each_field_of_one_hop_is_one_of_them() {
+    use weir_snapshot::{FRAMING, OF_ONE_HOP};
+    for name in OURS {
+        assert_ne!(Kind::of(name.as_bytes()), Kind::Other, "{name}");
+    }
+    for name in [OF_ONE_HOP, FRAMING].concat() {
+        assert!(OURS.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn fields_that_are_dropped_count_towards_the_limit() {
+    let text = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a_b: 1\r\n".repeat(100));
+    assert_eq!(outcome(&text).unwrap_err(), "too_many_fields");
 }

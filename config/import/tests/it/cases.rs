@@ -1,6 +1,6 @@
 //! Each configuration of the corpus: the whole result, and that weir accepts it.
 
-use crate::support::{corpus, legal, notes, of_corpus};
+use crate::support::{corpus, folder, legal, notes, of_corpus, ok};
 
 #[test]
 fn each_configuration_becomes_what_its_snapshot_says_and_weir_accepts_it() {
@@ -18,4 +18,17 @@ fn each_configuration_becomes_what_its_snapshot_says_and_weir_accepts_it() {
             insta::assert_snapshot!(name, format!("{}\n{}", notes(&imported), imported.toml));
         }
     });
+}
+
+#[test]
+fn the_example_in_the_guide_is_what_comes_out() {
+    let guide = folder().join("../../../../docs/guide/from-nginx.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let block = |language: &str| {
+        let begin = format!("```{language}\n");
+        guide.split_once(&begin).unwrap().1.split_once("```").unwrap().0.to_owned()
+    };
+    let imported = ok(&block("nginx"));
+    let (head, tables) = imported.toml.split_once("\n\n").unwrap();
+    assert_eq!((head.lines().count(), tables), (2, &*block("toml")));
 }

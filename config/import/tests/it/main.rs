@@ -6,3 +6,4 @@ mod cases;
 mod refusals;
 mod support;
 mod syntax;
+mod trees;

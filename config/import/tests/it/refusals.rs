@@ -103,10 +103,7 @@ fn what_only_the_paid_nginx_knows_is_named_or_taken_over() {
         ok("upstream a { server 10.0.0.1 slow_start=30s max_conns=2; queue 100 timeout=70; sticky cookie x; }
                        server { location / { proxy_pass http://a; } }");
     let said = notes(&imported);
-    assert!(
-        said.contains("`slow_start`: weir does not warm endpoints up") && said.contains(": sticky cookie x: "),
-        "{said}"
-    );
+    assert!(said.contains(": sticky cookie x: "), "{said}");
     assert!(imported.toml.contains("queue = { capacity = 65535, max = 100, timeout = \"70s\" }"), "{}", imported.toml);
 }
 
@@ -115,4 +112,11 @@ fn nothing_to_pass_on_is_an_error_that_keeps_the_notes() {
     let error = of("server { listen 80; location / { fastcgi_pass 127.0.0.1:9000; } }").unwrap_err();
     assert!(error.to_string().starts_with("nginx.conf:1: nothing in it passes requests on"), "{error}");
     assert!(error.notes.iter().any(|note| note.directive.starts_with("fastcgi_pass")), "{:?}", error.notes);
+}
+
+#[test]
+fn a_condition_in_the_location_that_another_leads_to_closes_it_too() {
+    let imported = ok("server { listen 80; location / { try_files $uri @app; }
+                       location @app { if ($arg_token = \"\") { return 403; } proxy_pass http://10.0.0.1; } }");
+    assert_eq!(answers(&imported, "/"), Some(403), "{}", imported.toml);
 }

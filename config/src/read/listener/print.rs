@@ -3,8 +3,8 @@
 use weir_snapshot::ListenerSettings;
 
 use super::{
-    ADDRESS, HEADER_TIMEOUT, IDLE_TIMEOUT, LISTENER, MAX_CONNECTIONS, MAX_FIELDS, MAX_HEAD, MAX_TARGET, READ_TIMEOUT,
-    WRITE_TIMEOUT,
+    ADDRESS, FIELD_NAMES, HEADER_TIMEOUT, IDLE_TIMEOUT, LISTENER, MAX_CONNECTIONS, MAX_FIELDS, MAX_HEAD, MAX_TARGET,
+    READ_TIMEOUT, WRITE_TIMEOUT,
 };
 use crate::defaults;
 use crate::raw::Page;
@@ -20,6 +20,7 @@ pub(in crate::read) fn print(listener: &ListenerSettings, page: &mut Page) {
         max_head,
         max_fields,
         max_target,
+        field_names,
     } = listener;
     page.table(LISTENER.header);
     page.key(&ADDRESS, address);
@@ -31,4 +32,5 @@ pub(in crate::read) fn print(listener: &ListenerSettings, page: &mut Page) {
     page.key(&MAX_HEAD, max_head);
     page.key(&MAX_FIELDS, max_fields);
     page.settled(&MAX_TARGET, max_target, &defaults::MAX_TARGET.min(*max_head));
+    page.key(&FIELD_NAMES, field_names);
 }
