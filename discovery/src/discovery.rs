@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::{error, info};
 use weir_config::Config;
 use weir_snapshot::{Clock, Moment, Publisher, Reader, Snapshot};
@@ -22,7 +22,7 @@ use self::plan::{Opening, kept_as};
 use self::reload::Reloading;
 use self::sources::{Numbers, Sources};
 use crate::cache::Cache;
-use crate::control::{Asked, Change, Commands};
+use crate::control::{Asked, Commands};
 use crate::membership::Standing;
 use crate::source::{Opener, SourceError, Variables};
 use crate::{
@@ -219,7 +219,8 @@ impl Discovery {
     /// Carries out this change and those that wait behind it, and publishes once: an operator's change waits for nothing.
     async fn obey(&mut self, first: Asked) {
         let mut overrides = Overrides::clone(&self.overrides);
-        let mut obeyed: Vec<(Change, oneshot::Sender<_>)> = Vec::new();
+        let mut obeyed: Vec<Asked> = Vec::new();
+        let mut refused = Vec::new();
         let mut next = Some(first);
         while let Some((change, answer)) = next {
             let found = self.memberships.services().iter().map(|known| &*known.found);
@@ -228,14 +229,22 @@ impl Discovery {
                     self.memberships.touch(change.service());
                     obeyed.push((change, answer));
                 }
-                // Who asked may have left.
-                Err(error) => drop(answer.send(Err(error))),
+                Err(error) => refused.push((error, answer)),
             }
             next = self.commands.changes.try_recv().ok();
         }
-        if obeyed.is_empty() {
-            return;
+        if !obeyed.is_empty() {
+            self.carry_out(overrides, obeyed).await;
         }
+        // After what was obeyed: a change may be refused for what another one here has done, and who is told so looks.
+        for (error, answer) in refused {
+            // Who asked may have left.
+            drop(answer.send(Err(error)));
+        }
+    }
+
+    /// Publishes `overrides`, and answers those who asked for them.
+    async fn carry_out(&mut self, overrides: Overrides, obeyed: Vec<Asked>) {
         let before = std::mem::replace(&mut self.overrides, Arc::new(overrides));
         let published = self.publish().await;
         if !published {
