@@ -138,9 +138,13 @@ impl<T> Queue<T> {
     pub fn change(&mut self, rules: Rules) {
         // Who is ahead of its share is so by a slack: another one parts the clients anew.
         let clients: Vec<Client> = self.accounts.keys().copied().collect();
-        clients.iter().for_each(|&client| self.hide(client));
+        for &client in &clients {
+            self.hide(client);
+        }
         self.rules = rules;
-        clients.iter().for_each(|&client| self.show(client));
+        for client in clients {
+            self.show(client);
+        }
     }
 
     /// From now on no more than this may wait, even if there are more places. Who waits stays: see [`Queue::trim`].

@@ -228,7 +228,9 @@ proptest! {
     ) {
         let mut queues = [Queue::new(rules(factor)), Queue::new(rules(factor))];
         for (number, (entry, takes)) in entries.iter().enumerate() {
-            queues.iter_mut().for_each(|queue| assert!(queue.push(entry, number).is_ok()));
+            for queue in &mut queues {
+                assert!(queue.push(entry, number).is_ok());
+            }
             for _ in 0..*takes {
                 let in_vain: Option<(usize, ())> = queues[1].take(|_| Fit::NotThis);
                 prop_assert!(in_vain.is_none());
