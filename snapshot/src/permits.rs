@@ -295,6 +295,12 @@ impl State {
         if self.queue.is_full() {
             // Those whose time is up must not keep others out.
             self.expire(wish.now, after);
+            self.grant_all(wish.now, after);
+            // Nor those who cannot have what is free: they are large, or have tried it.
+            let rooms = Rooms::new(&self.rules, &newest, wish.now, &mut self.furthest);
+            if let Some(lease) = grant(&rooms, &newest, wish.key, &wish.tried.slots(&newest), small) {
+                return (Answer::Served(lease), None);
+            }
         }
         let late = self.queue.len() < self.queue.rules().max;
         let deadline = wish.now.after(self.rules.timeout).min(wish.deadline);

@@ -54,6 +54,7 @@ impl<'a> Rooms<'a> {
     }
 
     /// Whether the endpoint has a permit left for an exchange that is small, or is not.
+    #[inline]
     pub(crate) fn has(&self, member: &Member, small: bool) -> bool {
         let extra = if small { self.extra } else { 0 };
         member.live.permits() < self.capacity(member).get().saturating_add(extra)
@@ -80,13 +81,18 @@ impl<'a> Rooms<'a> {
     }
 
     /// How many it serves at once now.
+    #[inline]
     fn capacity(&self, member: &Member) -> NonZeroU32 {
         let whole = member.capacity.unwrap_or(self.capacity);
-        let grown = self.ramps.map_or(whole, |(ramps, furthest)| furthest.part_of(ramps, whole, member));
+        let grown = match self.ramps {
+            None => whole,
+            Some((ramps, furthest)) => furthest.part_of(ramps, whole, member),
+        };
         member.live.lowered(grown, self.now)
     }
 
     /// `last_resort`: whether even ejected ones are given out, once it is known.
+    #[inline]
     fn standing(&self, pool: &Pool, member: &Member, last_resort: &mut Option<bool>) -> Standing {
         if member.drained {
             return Standing::default();

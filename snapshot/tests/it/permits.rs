@@ -402,6 +402,19 @@ fn a_small_one_is_served_beside_large_ones_and_a_large_one_waits() {
 }
 
 #[test]
+fn a_full_queue_of_large_ones_does_not_refuse_a_small_one_that_there_is_room_for() {
+    let order = Rules { max: 1, ..order() };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), target: None, order };
+    let pool = queued(parts(1, crate::support::rules()), &Arc::new(Permits::new(rules, Clock::start())));
+    let _large = lease(ask_for(&pool, 1100));
+    let mut waits = waiting(ask_for(&pool, 1100));
+    assert!(matches!(refused(ask_for(&pool, 1100)), Unserved::Full { .. }));
+    let _small = lease(ask_for(&pool, 50));
+    assert!(matches!(refused(ask_for(&pool, 50)), Unserved::Full { .. }), "now there is none");
+    assert!(outcome(&mut waits).is_none());
+}
+
+#[test]
 fn an_endpoint_that_says_it_is_busy_gets_fewer_for_a_while_and_never_none() {
     let pool = pool(1, 3);
     let leases: Vec<_> = (0..3).map(|_| lease(ask(&pool))).collect();
