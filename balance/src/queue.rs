@@ -315,12 +315,22 @@ impl<T> Queue<T> {
     fn charge(&mut self, client: Client, work: u64, tag: u64) {
         let waits = self.accounts.get(&client).is_some_and(Account::waits);
         let sharing = self.clients + u64::from(!waits);
-        self.hide(client);
-        let before = self.virtual_time;
-        let account = self.accounts.entry(client).or_insert_with(|| Account::new(tag));
-        account.tag = account.tag.saturating_add(work);
-        self.virtual_time = before.saturating_add(work / sharing);
-        self.show(client);
+        let (before, after) = (self.virtual_time, self.virtual_time.saturating_add(work / sharing));
+        let within = |tag: u64, now: u64| tag <= now.saturating_add(self.rules.slack.0);
+        match self.accounts.get_mut(&client) {
+            // It waits and stays within its share: it is where it was.
+            Some(it) if waits && within(it.tag, before) && within(it.tag.saturating_add(work), after) => {
+                it.tag = it.tag.saturating_add(work);
+                self.virtual_time = after;
+            }
+            _ => {
+                self.hide(client);
+                let account = self.accounts.entry(client).or_insert_with(|| Account::new(tag));
+                account.tag = account.tag.saturating_add(work);
+                self.virtual_time = after;
+                self.show(client);
+            }
+        }
         // Nobody within its share: the one least ahead is.
         if let (true, Some(&(tag, _))) = (self.open.iter().all(BTreeSet::is_empty), self.ahead.first()) {
             self.virtual_time = self.virtual_time.max(tag.saturating_sub(self.rules.slack.0));
@@ -373,22 +383,21 @@ impl<T> Queue<T> {
     }
 
     fn pull(&mut self, client: Client, place: Place) -> Option<Waiting<T>> {
-        let first = self.accounts.get(&client)?.waiting[lane(place)].first_key_value().map(|(first, _)| *first);
-        let leads = first == Some(place);
-        if leads {
-            self.hide(client);
+        let account = self.accounts.get_mut(&client)?;
+        let entries = &mut account.waiting[lane(place)];
+        let waiting = entries.remove(&place)?;
+        let next = entries.first_key_value().map(|(next, _)| *next);
+        let (left, tag) = (account.len(), account.tag);
+        // It was the first of its client, and that is within its share.
+        let open = &mut self.open[lane(place)];
+        if open.remove(&(place, client)) {
+            open.extend(next.map(|next| (next, client)));
         }
-        let pulled = self.accounts.get_mut(&client).and_then(|account| {
-            let waiting = account.waiting[lane(place)].remove(&place)?;
-            Some((waiting, account.len()))
-        });
-        if leads {
-            self.show(client);
-        }
-        let (waiting, left) = pulled?;
         self.places.remove(&(left + 1, client));
         if left == 0 {
             self.clients -= 1;
+            self.ahead.remove(&(tag, client));
+            self.show(client);
         } else {
             self.places.insert((left, client));
         }

@@ -94,15 +94,14 @@ impl<'a> Rooms<'a> {
     /// `last_resort`: whether even ejected ones are given out, once it is known.
     #[inline]
     fn standing(&self, pool: &Pool, member: &Member, last_resort: &mut Option<bool>) -> Standing {
-        if member.drained {
-            return Standing::default();
-        }
         let whole = member.capacity.unwrap_or(self.capacity).get();
-        let (held, now) = (member.live.permits(), self.capacity(member).get());
-        let room = held < now.saturating_add(self.extra);
-        if !room && now == whole {
+        let held = member.live.permits();
+        // The usual case while somebody waits: all is taken that there can be.
+        if member.drained || held >= whole.saturating_add(self.extra) {
             return Standing::default();
         }
+        let now = self.capacity(member).get();
+        let room = held < now.saturating_add(self.extra);
         let grows = if held < now { None } else { self.grows(member, whole, held - if room { 0 } else { self.extra }) };
         if !pool.turns_away(member, self.now) || *last_resort.get_or_insert_with(|| pool.is_last_resort()) {
             return Standing { room, opens: grows };

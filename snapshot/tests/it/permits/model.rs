@@ -64,6 +64,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// What does not change in one run.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is on or off in a run, in any combination")]
 struct Setting {
     try_all: bool,
     extra: u32,

@@ -131,7 +131,7 @@ async fn the_first_probe_of_a_newcomer_gives_the_others_what_it_was_ahead_of_the
     (parts.members[0].live, parts.members[1].live) = (Arc::new(young), Arc::new(newcomer));
     parts.slow_start = Some(weir_snapshot::SlowStart { span: Millis::from_secs(30), starts });
     let scene = Scene::new(parts, 8);
-    tokio::time::advance(Duration::from_secs(120)).await;
+    tokio::time::advance(Duration::from_mins(2)).await;
     let held: Vec<_> = std::iter::from_fn(|| match scene.ask(&EMPTY) {
         Answer::Served(lease) => Some(lease),
         _ => None,
