@@ -35,6 +35,7 @@
 
 mod ask;
 mod endpoint;
+mod entry;
 mod fair;
 mod keyed;
 mod latency;
@@ -55,11 +56,12 @@ mod weighted;
 
 pub use ask::{Ask, KeyHash, Loads, key_hash};
 pub use endpoint::{Endpoint, Endpoints, EndpointsError, Slot, Weight, WeightError};
+pub use entry::{Client, Entry, Nanos, Rules};
 pub use fair::dice;
 pub use latency::{Latency, smoothed};
 pub use pace::Pace;
 pub use policy::{LoadFactor, Policy, VirtualNodes};
-pub use queue::{Client, Entry, Fit, Nanos, Pushed, Queue, Rules, Ticket};
+pub use queue::{Fit, Pushed, Queue, Ticket};
 pub use ramp::Ramp;
 pub use selector::Selector;
 pub use slots::slot_hash;

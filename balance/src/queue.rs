@@ -24,55 +24,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Nanoseconds: a span, or a moment counted from a start that the caller chose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Nanos(pub u64);
-
-impl Nanos {
-    /// This many milliseconds.
-    pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000_000))
-    }
-}
-
-/// Whose an entry is: a hash of the client's address, or of whatever a share is granted to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Client(pub u64);
-
-/// How a queue orders and bounds its entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The most entries that wait. 0 is a queue that refuses everybody who cannot be served at once.
-    pub max: usize,
-    /// How long one unit of predicted work makes an entry stand back, in units of time: 0 is first come, first served.
-    pub factor: u16,
-    /// The most predicted work that is believed; more counts as this. Bounds how long a large entry can be overtaken,
-    /// and what a lie costs the liar.
-    pub believed: Nanos,
-    /// The least predicted work that is believed; less counts as this. What an entry without a prediction is charged.
-    pub least: Nanos,
-    /// How much later than class 0 each further class counts as having arrived.
-    pub handicap: Nanos,
-    /// How much work a client may be ahead of its share before it stands back.
-    pub slack: Nanos,
-    /// Up to this predicted work an entry is small: it may be served where others find no room, see [`Fit::OnlySmall`].
-    pub small: Nanos,
-}
-
-/// What is known of an exchange that wants to wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// When its exchange began to wait for the first time; a retry keeps it.
-    pub arrival: Nanos,
-    /// What it will cost its endpoint, as far as one can tell.
-    pub work: Nanos,
-    /// 0 is served first; each further class stands back by [`Rules::handicap`].
-    pub class: u8,
-    /// Whose share it counts against.
-    pub client: Client,
-    /// When it no longer wants to be served.
-    pub deadline: Nanos,
-}
+use crate::{Client, Entry, Nanos, Rules};
 
 /// Names a waiting entry. Good for one queue; worthless once the entry is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,20 +109,6 @@ struct Waiting<T> {
     class: u8,
 }
 
-impl Rules {
-    /// Predicted work within the bounds of belief.
-    fn believe(&self, work: Nanos) -> u64 {
-        work.0.min(self.believed.0).max(self.least.0)
-    }
-
-    /// Where an entry stands in the order.
-    fn key(&self, entry: &Entry) -> u64 {
-        let stands_back = self.believe(entry.work).saturating_mul(u64::from(self.factor));
-        let handicap = self.handicap.0.saturating_mul(u64::from(entry.class));
-        entry.arrival.0.saturating_add(stands_back).saturating_add(handicap)
-    }
-}
-
 impl<T> Queue<T> {
     /// Nobody waits.
     pub const fn new(rules: Rules) -> Self {
@@ -197,8 +135,16 @@ impl<T> Queue<T> {
     }
 
     /// Other rules from now on. Who waits keeps its place, even if there are more than the new most.
-    pub const fn change(&mut self, rules: Rules) {
+    pub fn change(&mut self, rules: Rules) {
+        // Who is ahead of its share is so by a slack: another one parts the clients anew.
+        let clients: Vec<Client> = self.accounts.keys().copied().collect();
+        for &client in &clients {
+            self.hide(client);
+        }
         self.rules = rules;
+        for client in clients {
+            self.show(client);
+        }
     }
 
     /// From now on no more than this may wait, even if there are more places. Who waits stays: see [`Queue::trim`].
@@ -219,6 +165,19 @@ impl<T> Queue<T> {
     /// Whether nobody waits.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// The value of an entry that waits still.
+    pub fn get(&self, ticket: &Ticket) -> Option<&T> {
+        let account = self.accounts.get(&ticket.client)?;
+        account.waiting[lane(ticket.place)].get(&ticket.place).map(|waiting| &waiting.value)
+    }
+
+    /// Who may wait for longest.
+    pub fn most_patient(&self) -> Option<(Ticket, &T)> {
+        let (&(deadline, _), &(place, client)) = self.deadlines.last_key_value()?;
+        let waiting = self.accounts.get(&client)?.waiting[lane(place)].get(&place)?;
+        Some((Ticket { place, client, deadline, class: waiting.class }, &waiting.value))
     }
 
     /// Everybody who waits, in no particular order, with their names.
@@ -251,7 +210,8 @@ impl<T> Queue<T> {
         self.number += 1;
         let Entry { client, deadline, class, .. } = *entry;
         let waiting = Waiting { value, work: self.rules.believe(entry.work), deadline, class };
-        self.link(client, place, waiting);
+        // While it did not wait it gained no claim on what the others were handed.
+        self.link(client, place, waiting, self.virtual_time);
         Ok(Pushed { ticket: Ticket { place, client, deadline, class }, displaced })
     }
 
@@ -262,27 +222,28 @@ impl<T> Queue<T> {
         let mut taken = None;
         let mut only_small = false;
         while let Some((place, client)) = self.first(only_small) {
-            let Some(waiting) = self.accounts.get_mut(&client).and_then(|it| it.lane(place).get_mut(&place)) else {
-                break;
-            };
+            let Some(account) = self.accounts.get_mut(&client) else { break };
+            let tag = account.tag;
+            let Some(waiting) = account.waiting[lane(place)].get_mut(&place) else { break };
             match fit(&mut waiting.value) {
                 Fit::Nothing => break,
                 // From a small one it would be asked again and again.
                 Fit::OnlySmall if only_small || place.small => break,
                 Fit::OnlySmall => only_small = true,
                 // Out of the way of the next one, and back again below.
-                Fit::NotThis => passed.extend(self.pull(client, place).map(|waiting| (client, place, waiting))),
+                Fit::NotThis => passed.extend(self.pull(client, place).map(|waiting| (client, place, waiting, tag))),
                 Fit::Takes(result) => {
-                    taken = self.pull(client, place).map(|it| (it, result, client));
+                    taken = self.pull(client, place).map(|it| (it, result, client, tag));
                     break;
                 }
             }
         }
-        for (client, place, waiting) in passed {
-            self.link(client, place, waiting);
+        for (client, place, waiting, tag) in passed {
+            // It never ceased to wait, so it keeps what it is behind the others.
+            self.link(client, place, waiting, tag);
         }
-        let (waiting, result, client) = taken?;
-        self.charge(client, waiting.work);
+        let (waiting, result, client, tag) = taken?;
+        self.charge(client, waiting.work, tag);
         self.forgive();
         Some((waiting.value, result))
     }
@@ -350,16 +311,26 @@ impl<T> Queue<T> {
         })
     }
 
-    /// Charges a client for work that it was handed while it and the others wait.
-    fn charge(&mut self, client: Client, work: u64) {
+    /// Charges a client, whose account stood at `tag`, for work that it was handed while it and the others wait.
+    fn charge(&mut self, client: Client, work: u64, tag: u64) {
         let waits = self.accounts.get(&client).is_some_and(Account::waits);
         let sharing = self.clients + u64::from(!waits);
-        self.hide(client);
-        let before = self.virtual_time;
-        let account = self.accounts.entry(client).or_insert_with(|| Account::new(before));
-        account.tag = account.tag.saturating_add(work);
-        self.virtual_time = before.saturating_add(work / sharing);
-        self.show(client);
+        let (before, after) = (self.virtual_time, self.virtual_time.saturating_add(work / sharing));
+        let within = |tag: u64, now: u64| tag <= now.saturating_add(self.rules.slack.0);
+        match self.accounts.get_mut(&client) {
+            // It waits and stays within its share: it is where it was.
+            Some(it) if waits && within(it.tag, before) && within(it.tag.saturating_add(work), after) => {
+                it.tag = it.tag.saturating_add(work);
+                self.virtual_time = after;
+            }
+            _ => {
+                self.hide(client);
+                let account = self.accounts.entry(client).or_insert_with(|| Account::new(tag));
+                account.tag = account.tag.saturating_add(work);
+                self.virtual_time = after;
+                self.show(client);
+            }
+        }
         // Nobody within its share: the one least ahead is.
         if let (true, Some(&(tag, _))) = (self.open.iter().all(BTreeSet::is_empty), self.ahead.first()) {
             self.virtual_time = self.virtual_time.max(tag.saturating_sub(self.rules.slack.0));
@@ -386,36 +357,47 @@ impl<T> Queue<T> {
         tag <= self.virtual_time.saturating_add(self.rules.slack.0)
     }
 
-    fn link(&mut self, client: Client, place: Place, waiting: Waiting<T>) {
-        self.hide(client);
+    /// Puts an entry in its place. A client that did not wait begins with an account of `tag` at least.
+    fn link(&mut self, client: Client, place: Place, waiting: Waiting<T>, tag: u64) {
         self.deadlines.insert((waiting.deadline, place.number), (place, client));
         self.classes.insert((waiting.class, place.number), (place, client));
-        let now = self.virtual_time;
-        let account = self.accounts.entry(client).or_insert_with(|| Account::new(now));
-        if !account.waits() {
-            // While it did not wait it gained no claim on what the others were handed.
-            account.tag = account.tag.max(now);
+        let account = self.accounts.entry(client).or_insert_with(|| Account::new(tag));
+        let had = account.len();
+        // Behind others of its client it changes nothing about when that is next.
+        let leads = account.waiting[lane(place)].first_key_value().is_none_or(|(first, _)| place < *first);
+        if leads {
+            self.hide(client);
+        }
+        let Some(account) = self.accounts.get_mut(&client) else { return };
+        if had == 0 {
+            account.tag = account.tag.max(tag);
             self.clients += 1;
         }
-        let had = account.len();
-        account.lane(place).insert(place, waiting);
+        account.waiting[lane(place)].insert(place, waiting);
         self.places.remove(&(had, client));
         self.places.insert((had + 1, client));
         self.length += 1;
-        self.show(client);
+        if leads {
+            self.show(client);
+        }
     }
 
     fn pull(&mut self, client: Client, place: Place) -> Option<Waiting<T>> {
-        self.hide(client);
-        let pulled = self.accounts.get_mut(&client).and_then(|account| {
-            let waiting = account.lane(place).remove(&place)?;
-            Some((waiting, account.len()))
-        });
-        self.show(client);
-        let (waiting, left) = pulled?;
+        let account = self.accounts.get_mut(&client)?;
+        let entries = &mut account.waiting[lane(place)];
+        let waiting = entries.remove(&place)?;
+        let next = entries.first_key_value().map(|(next, _)| *next);
+        let (left, tag) = (account.len(), account.tag);
+        // It was the first of its client, and that is within its share.
+        let open = &mut self.open[lane(place)];
+        if open.remove(&(place, client)) {
+            open.extend(next.map(|next| (next, client)));
+        }
         self.places.remove(&(left + 1, client));
         if left == 0 {
             self.clients -= 1;
+            self.ahead.remove(&(tag, client));
+            self.show(client);
         } else {
             self.places.insert((left, client));
         }
@@ -461,11 +443,6 @@ impl<T> Account<T> {
         Self { tag, waiting: [const { BTreeMap::new() }; 2] }
     }
 
-    /// Those among which this place is.
-    fn lane(&mut self, place: Place) -> &mut BTreeMap<Place, Waiting<T>> {
-        &mut self.waiting[usize::from(place.small)]
-    }
-
     fn waits(&self) -> bool {
         self.waiting.iter().any(|lane| !lane.is_empty())
     }
@@ -484,4 +461,9 @@ impl<T> Account<T> {
         let lanes = self.waiting.iter().skip(usize::from(only_small));
         lanes.filter_map(|lane| Some(*lane.first_key_value()?.0)).min()
     }
+}
+
+/// Those of its client among which a place is.
+fn lane(place: Place) -> usize {
+    usize::from(place.small)
 }

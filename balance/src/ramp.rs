@@ -51,6 +51,19 @@ impl Ramp {
         u32::try_from(part).unwrap_or(u32::MAX).min(whole)
     }
 
+    /// The least of which `whole` in proportion to `most` is more than `part`, which is less than `whole`.
+    pub fn exceeding(part: u32, whole: u32, most: Self) -> Self {
+        let least = u64::from(part) * u64::from(most.0.get()) / u64::from(whole.max(1)) + 1;
+        Self::from_parts(u16::try_from(least).unwrap_or(WHOLE))
+    }
+
+    /// How long after its coming an endpoint has this, where a slow start takes `span`.
+    pub fn age(self, span: Nanos) -> Nanos {
+        let beyond = u128::from(self.0.get().saturating_sub(FLOOR));
+        let age = (beyond * u128::from(span.0)).div_ceil(u128::from(WHOLE - FLOOR));
+        Nanos(u64::try_from(age).unwrap_or(u64::MAX))
+    }
+
     /// What `held` counts for, where `most` is what counts as full.
     fn weighs(self, held: u32, most: Self) -> u32 {
         let heavy = u64::from(held) * u64::from(most.0.get().max(self.0.get())) / u64::from(self.0.get());
@@ -127,6 +140,21 @@ mod tests {
         fn a_ramp_never_falls_with_time(age: u64, more: u64, span: u64) {
             let (young, old) = (Ramp::of(Nanos(age), Nanos(span)), Ramp::of(Nanos(age.saturating_add(more)), Nanos(span)));
             proptest::prop_assert!(young <= old && Ramp::from_parts(FLOOR) <= young);
+        }
+
+        #[test]
+        fn a_part_is_exceeded_from_its_ramp_on_and_a_ramp_is_reached_at_its_age_and_not_before(
+            whole in 1_u32..5000, part in 0_u32..5000, most in 1_u16..=WHOLE, span in 1_u64..100_000_000_000,
+        ) {
+            let (part, most, span) = (part % whole, Ramp::from_parts(most), Nanos(span));
+            let ramp = Ramp::exceeding(part, whole, most);
+            proptest::prop_assert!(ramp <= most && ramp.part_of(whole, most) > part);
+            if ramp.0.get() > 1 {
+                proptest::prop_assert!(Ramp::from_parts(ramp.0.get() - 1).part_of(whole, most) <= part);
+            }
+            let age = ramp.age(span);
+            proptest::prop_assert!(Ramp::of(age, span) >= ramp);
+            proptest::prop_assert!(age.0 == 0 || Ramp::of(Nanos(age.0 - 1), span) < ramp);
         }
     }
 }

@@ -161,7 +161,7 @@ fn pool(
         slow_start: service.slow_start.map(|span| SlowStart { span, starts: Arc::clone(&lives.starts) }),
     };
     let built = match service.queue {
-        Some(rules) => Pool::queued(parts, lives.permits(rules, clock)),
+        Some(rules) => Pool::queued(parts, lives.permits(rules, clock), rules),
         None => Pool::new(parts),
     }
     .map(Arc::new);

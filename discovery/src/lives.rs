@@ -39,8 +39,8 @@ pub(crate) struct ServiceLives {
     pub(crate) turn: Arc<AtomicU64>,
     pub(crate) starts: Arc<Starts>,
     last: Option<Built>,
-    /// Of its queue, with their rules.
-    permits: Option<(QueueRules, Arc<Permits>)>,
+    /// Of its queue.
+    permits: Option<Arc<Permits>>,
 }
 
 #[derive(Debug)]
@@ -165,14 +165,10 @@ impl ServiceLives {
         self.last = Some(Built { found, overrides, queue, slow_start, pool });
     }
 
-    /// The permits of its queue, and those who wait for them, under these rules.
+    /// The permits of its queue, and those who wait for them. Other rules than before hold once a pool with them is
+    /// published: an assembly that fails changes nothing of who waits.
     pub(crate) fn permits(&mut self, rules: QueueRules, clock: Clock) -> Arc<Permits> {
-        let (known, permits) = self.permits.get_or_insert_with(|| (rules, Arc::new(Permits::new(rules, clock))));
-        if *known != rules {
-            *known = rules;
-            permits.change(rules);
-        }
-        Arc::clone(permits)
+        Arc::clone(self.permits.get_or_insert_with(|| Arc::new(Permits::new(rules, clock))))
     }
 
     /// The endpoint at this address. One that joins a fleet waits for its first probe, if there are probes; the first

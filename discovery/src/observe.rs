@@ -99,7 +99,7 @@ pub fn refresh(snapshot: &Snapshot, now: Moment) {
             gauge!(UP, labels(pool.service(), member)).set(up);
             gauge!(IN_FLIGHT, labels(pool.service(), member)).set(f64::from(member.live.in_flight()));
         }
-        if let Some(percent) = pool.slow_start(now) {
+        if let Some(percent) = pool.ramp_percent(now) {
             for member in pool.members() {
                 gauge!(RAMP, labels(pool.service(), member)).set(f64::from(percent.of(member)));
             }

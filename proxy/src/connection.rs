@@ -46,9 +46,7 @@ pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>,
     let mut timer = Timer::new(core.clock);
     let mut buf = BytesMut::new();
     loop {
-        // Once for each exchange: what changes meanwhile holds for the next one.
-        let listener = settings.load_full();
-        let head = match next_head(&core, &listener, &handle, &mut timer, closing.as_mut(), &mut buf).await {
+        let head = match next_head(&core, settings, &handle, &mut timer, closing.as_mut(), &mut buf).await {
             Next::Head(head) => head,
             Next::Over => return,
             Next::Refused(refusal) => {
@@ -59,12 +57,16 @@ pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>,
                 let traffic = Traffic { bytes_in: 0, bytes_out: refusal.body().len() as u64 };
                 finished(&core, None, record, traffic);
                 handle.push(&refusal.last_answer());
-                if drained(&handle, &mut timer, listener.write_timeout.duration()).await {
+                let limit = settings.load().write_timeout.duration();
+                if drained(&handle, &mut timer, limit).await {
                     linger(&handle, &mut timer, closing.as_mut()).await;
                 }
                 return;
             }
         };
+        // Once for each exchange, when its head is there: it may have been waited for across a reload. What changes from now
+        // on holds for the next one.
+        let listener = settings.load_full();
         let mut record = Record::new(core.clock.now());
         let Ok(mut down) = Downstream::new(stream, handle.clone(), &head, std::mem::take(&mut buf)) else {
             tracing::error!("a request head that was accepted could not be handed to the session");
@@ -100,7 +102,7 @@ pub(crate) async fn serve(core: Arc<Core>, settings: &ArcSwap<ListenerSettings>,
 fn finished(core: &Core, head: Option<&Head>, record: Record, traffic: Traffic) {
     let total = core.clock.now().since(record.arrived);
     core.observe.finished(&record, total);
-    if let Some(log) = core.access_log.load_full() {
+    if let Some(log) = &*core.access_log.load() {
         #[expect(clippy::disallowed_methods, reason = "the access log is what wall time is for")]
         log.note(&Facts { head, record: &record, traffic, total, now: SystemTime::now() });
     }
@@ -113,21 +115,21 @@ enum Next {
     Over,
 }
 
-/// Waits for the next head and reads it.
+/// Waits for the next head and reads it, under the settings of each moment: they may change while it waits.
 async fn next_head(
     core: &Core,
-    listener: &ListenerSettings,
+    settings: &ArcSwap<ListenerSettings>,
     handle: &Handle,
     timer: &mut Timer,
     mut closing: Pin<&mut impl Future<Output = ()>>,
     buf: &mut BytesMut,
 ) -> Next {
-    let idle_until = timer.now().after(listener.idle_timeout);
+    let since = timer.now();
     let mut started = (!buf.is_empty()).then(|| timer.now());
     let mut scanned = 0;
     loop {
         if !buf.is_empty() {
-            match head::read(buf, &mut scanned, listener) {
+            match head::read(buf, &mut scanned, &settings.load()) {
                 Read::Head(head) => return Next::Head(head),
                 Read::Refused(refusal) => return Next::Refused(refusal),
                 // A blank line alone starts nothing.
@@ -135,10 +137,11 @@ async fn next_head(
                 Read::More => {}
             }
         }
-        let deadline = match started {
-            Some(first_byte) => first_byte.after(listener.header_timeout),
-            None => idle_until,
+        let due = || match started {
+            Some(first_byte) => first_byte.after(settings.load().header_timeout),
+            None => since.after(settings.load().idle_timeout),
         };
+        let deadline = due();
         let filled = poll_fn(|cx| {
             if let Poll::Ready(filled) = poll_fill(handle, cx, buf) {
                 return Poll::Ready(Some(filled));
@@ -152,6 +155,8 @@ async fn next_head(
         match filled {
             Some(true) => started = started.or_else(|| Some(timer.now())),
             Some(false) => return Next::Over,
+            // It may wait for longer by now.
+            None if timer.now() < due() => {}
             None if buf.is_empty() => return Next::Over,
             None => return Next::Refused(Refusal::HeadTimeout),
         }

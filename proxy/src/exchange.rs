@@ -5,9 +5,8 @@
 //! file carries them out.
 
 use std::borrow::Cow;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -291,15 +290,12 @@ impl Exchange<'_> {
     async fn wait(&mut self, mut waiting: Waiting) -> Result<Lease, Parted> {
         let since = self.timer.now();
         let (down, timer) = (&mut *self.down, &mut *self.timer);
-        let deadline = waiting.deadline();
+        let clock = &self.core.clock;
         let parted = poll_fn(|cx| {
-            if let Poll::Ready(served) = Pin::new(&mut waiting).poll(cx) {
-                return Poll::Ready(Some(served.map_err(Parted::Unserved)));
+            if let Poll::Ready(served) = waiting.poll(cx, clock, |cx, until| timer.poll(cx, until)) {
+                return Poll::Ready(served.map(|served| served.map_err(Parted::Unserved)));
             }
-            if down.poll_gone(cx).is_ready() {
-                return Poll::Ready(Some(Err(Parted::Gone)));
-            }
-            timer.poll(cx, deadline).map(|()| None)
+            down.poll_gone(cx).map(|()| Some(Err(Parted::Gone)))
         })
         .await;
         let waited = self.timer.now().since(since);

@@ -1,10 +1,8 @@
 //! What a request pays to the snapshot: load, route, lease, budget. `cargo bench -p weir-snapshot --bench request`.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, Waker};
@@ -140,7 +138,7 @@ fn queued(count: u16) -> Arc<Pool> {
         QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), target: None, order };
     let permits = Arc::new(Permits::new(rules, Clock::start()));
     let parts = parts(Policy::LeastConnections, count);
-    Pool::queued(parts, permits).map_or_else(|error| unreachable!("{error}"), Arc::new)
+    Pool::queued(parts, permits, rules).map_or_else(|error| unreachable!("{error}"), Arc::new)
 }
 
 fn ask(pool: &Arc<Pool>) -> Answer {
@@ -166,7 +164,7 @@ fn permit_with_room(bencher: Bencher<'_, '_>, count: u16) {
 /// Everything that an exchange pays that has to wait behind a thousand others, waking excepted.
 #[divan::bench(args = [4, 16])]
 fn permit_after_waiting(bencher: Bencher<'_, '_>, count: u16) {
-    let pool = queued(count);
+    let (pool, clock) = (queued(count), Clock::start());
     let _busy: Vec<Answer> = (0..count - 1).map(|_| ask(&pool)).collect();
     let mut current = ask(&pool);
     let mut waiting: VecDeque<Answer> = (0..1000).map(|_| ask(&pool)).collect();
@@ -175,7 +173,8 @@ fn permit_after_waiting(bencher: Bencher<'_, '_>, count: u16) {
         // Its permit goes to the first in the queue, which is the first that we hold.
         current = Answer::Refused(Unserved::NoEndpoint);
         if let Some(Answer::Waits(mut first)) = waiting.pop_front()
-            && let Poll::Ready(Ok(lease)) = Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop()))
+            && let Poll::Ready(Some(Ok(lease))) =
+                first.poll(&mut Context::from_waker(Waker::noop()), &clock, |_, _| Poll::Pending)
         {
             current = Answer::Served(lease);
         }

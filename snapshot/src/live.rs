@@ -123,7 +123,7 @@ impl Live {
     }
 
     /// When it began to serve; moment zero for one that was never said to.
-    pub(crate) fn began(&self) -> Moment {
+    pub fn began(&self) -> Moment {
         self.began.get()
     }
 
@@ -206,21 +206,24 @@ impl Live {
             }
             transition
         });
-        self.report(transition)
+        self.report(transition.is_some());
+        transition
     }
 
     /// An operator brings it back, and past failures count no more. `None` when it is not ejected; one that waits for its
     /// first probe waits no longer.
     pub fn restore(&self, now: Moment) -> Option<Transition> {
-        let transition = self.with(|verdict| {
+        let (transition, turned) = self.with(|verdict| {
             let transition = verdict.restore(now);
-            if transition.is_some() || self.is_new() {
+            let turned = transition.is_some() || self.is_new();
+            if turned {
                 self.turn_to(HEALTHY);
                 self.begins(now);
             }
-            transition
+            (transition, turned)
         });
-        self.report(transition)
+        self.report(turned);
+        transition
     }
 
     /// One failure, of a probe or of an exchange. The transition is given to exactly one caller.
@@ -237,7 +240,8 @@ impl Live {
             }
             transition
         });
-        self.report(transition)
+        self.report(transition.is_some());
+        transition
     }
 
     /// One success, of a probe or of an exchange that was let through to find out. The transition is given to exactly
@@ -246,20 +250,18 @@ impl Live {
         if self.state.load(Relaxed) & PHASE == HEALTHY {
             return None;
         }
-        let transition = self.with(|verdict| {
-            if self.is_new() {
-                self.begins(now);
-                self.turn_to(HEALTHY);
-                return None;
-            }
-            let transition = verdict.succeeded(now, rules);
-            if transition.is_some() {
+        let (transition, turned) = self.with(|verdict| {
+            let new = self.is_new();
+            let transition = if new { None } else { verdict.succeeded(now, rules) };
+            let turned = new || transition.is_some();
+            if turned {
                 self.begins(now);
                 self.turn_to(HEALTHY);
             }
-            transition
+            (transition, turned)
         });
-        self.report(transition)
+        self.report(turned);
+        transition
     }
 
     /// What the endpoint may be given now; trials only where no probe finds out instead.
@@ -329,11 +331,19 @@ impl Live {
     }
 
     /// The capacity as it is now: an endpoint that said it is busy has less for a while.
+    #[inline]
     pub fn lowered(&self, capacity: NonZeroU32, now: Moment) -> NonZeroU32 {
+        // Each pick asks this of each endpoint, and almost none was ever busy.
         if now.as_nanos() >= self.lowered_until.load(Relaxed) {
             return capacity;
         }
         NonZeroU32::new(self.lowered.load(Relaxed)).map_or(capacity, |lowered| lowered.min(capacity))
+    }
+
+    /// What the capacity is lowered to, and until when.
+    pub(crate) fn lowered_to(&self, now: Moment) -> Option<(u32, Moment)> {
+        let until = Moment::from_nanos(self.lowered_until.load(Relaxed));
+        (now < until).then(|| (self.lowered.load(Relaxed), until))
     }
 
     /// From now on these permits are told when the verdict turns.
@@ -341,14 +351,14 @@ impl Live {
         *self.permits_of.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(permits);
     }
 
-    /// Tells of a turn, after the verdict's lock: those who are told read the state.
-    fn report(&self, transition: Option<Transition>) -> Option<Transition> {
-        transition.inspect(|_| {
+    /// Tells of a turn, if there was one, after the verdict's lock: those who are told read the state.
+    fn report(&self, turned: bool) {
+        if turned {
             let told = self.permits_of.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
             if let Some(permits) = told {
                 permits.verdict_turned();
             }
-        })
+        }
     }
 
     /// Changes the phase, whatever trials do meanwhile. Only under the lock.
@@ -356,6 +366,9 @@ impl Live {
         let mut state = self.state.load(Relaxed);
         while let Err(newer) = self.state.compare_exchange_weak(state, next(state, phase), Release, Relaxed) {
             state = newer;
+        }
+        if let Some(starts) = &self.starts {
+            starts.changed();
         }
     }
 

@@ -7,119 +7,25 @@
 //! One lock per service with a queue; services without one never come here. Every change happens under it, so that
 //! three things hold between any two of its holders: an endpoint has no more permits out than its capacity; nobody is in
 //! the queue who could be served; everybody in the queue could be served once a permit comes back. One permit that comes
-//! back wakes one waiter.
+//! back wakes one waiter. Where time alone makes room (`room.rs`) one of those who wait is told when, and looks then: the
+//! watch, which goes to another one when it leaves.
 //! Cost: with room 100 ns and no allocation; waiting three allocations and O(log n); nothing is polled.
 //! The order is `weir_balance::Queue`'s. Interleavings: `tests/loom.rs`.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Pace, Queue, Rules, Slot, Ticket};
+use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Pace, Queue, Slot, Ticket};
 
+use crate::room::{Look, Rooms};
+use crate::slow_start::Furthest;
 use crate::sync::{Mutex, MutexGuard};
 use crate::waiting::{Seat, Waiting};
-use crate::{Clock, Lease, Live, Member, Millis, Moment, Outlook, Pool};
+use crate::{Answer, Clock, Lease, Live, Millis, Moment, Outlook, Pool, QueueRules, Tried, Unserved, Wish};
 
-/// How a service's exchanges wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueRules {
-    /// The permits of an endpoint that does not say: how many exchanges it serves at once, usually its cores.
-    pub capacity: NonZeroU32,
-    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]): a small one beside large
-    /// ones costs them little, and must not wait for one of them to end.
-    pub extra: u32,
-    /// The longest an exchange waits at a stretch.
-    pub timeout: Millis,
-    /// When for this long, and as long again, nobody was served who had waited for less, only as many may wait as get
-    /// through within this time; see [`Pace`]. `None`: as many as [`Rules::max`], however late.
-    pub target: Option<Millis>,
-    /// Their order, and how many may wait.
-    pub order: Rules,
-}
-
-/// One exchange's wish for an endpoint.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// The moment it is.
-    pub now: Moment,
-    /// When the exchange asked for an endpoint for the first time: a retry keeps its place.
-    pub arrival: Moment,
-    /// When the exchange must be over; it waits until then at most.
-    pub deadline: Moment,
-    /// What it will cost an endpoint, as far as one can tell.
-    pub work: Nanos,
-    /// 0 before 1 before 2, with ageing.
-    pub class: u8,
-    /// Whose share it counts against.
-    pub client: Client,
-    /// For the hash policies.
-    pub key: Option<KeyHash>,
-    /// The endpoints that it tried already.
-    pub tried: &'a Tried,
-}
-
-/// The endpoints that an exchange tried. Not slots, because the endpoint list may change while it waits.
-#[derive(Clone, Debug, Default)]
-pub struct Tried(Vec<Arc<Live>>);
-
-impl Tried {
-    /// None yet.
-    pub const EMPTY: Self = Self(Vec::new());
-
-    /// The endpoint of this lease was tried.
-    pub fn push(&mut self, lease: &Lease) {
-        self.0.push(Arc::clone(&lease.member().live));
-    }
-
-    /// The slots that they have in this pool; none for those it does not list. Allocates only if there are any.
-    pub fn slots(&self, pool: &Pool) -> Vec<Slot> {
-        if self.0.is_empty() {
-            return Vec::new();
-        }
-        let tried = |member: &Member| self.0.iter().any(|live| Arc::ptr_eq(live, &member.live));
-        pool.slots().filter(|&slot| tried(pool.member(slot))).collect()
-    }
-}
-
-/// What became of a wish.
-#[derive(Debug)]
-pub enum Answer {
-    /// There was room.
-    Served(Lease),
-    /// There will be.
-    Waits(Waiting),
-    /// There is no point in waiting.
-    Refused(Unserved),
-}
-
-/// Why an exchange gets no endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unserved {
-    /// No endpoint admits that it has not tried, however many permits come back.
-    NoEndpoint,
-    /// The queue is full.
-    Full {
-        /// When it is worth coming back: what waits will be through by then, at the pace of late. Whole seconds, ≥ 1.
-        retry_after: Duration,
-    },
-    /// The queue is full, and an exchange of a better class, or of a client with fewer waiting, took its place.
-    Displaced {
-        /// As in [`Unserved::Full`].
-        retry_after: Duration,
-    },
-    /// The queue runs late, and it was the newest of the last class.
-    Shed {
-        /// As in [`Unserved::Full`].
-        retry_after: Duration,
-    },
-    /// It waited as long as it may.
-    TooLate {
-        /// As in [`Unserved::Full`].
-        retry_after: Duration,
-    },
-}
+/// The shortest time between two looks of the watch: nobody is late by more, and timers are no finer.
+const BEAT: Millis = Millis::new(1);
 
 /// How a queue stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,8 +73,17 @@ struct State {
     newest: Weak<Pool>,
     /// The same while somebody waits, so that it cannot go away under them.
     held: Option<Arc<Pool>>,
+    furthest: Furthest,
+    /// Who of those who wait looks when time alone may have made room.
+    watch: Option<Watch>,
     pace: Pace,
     refused: Refused,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    ticket: Ticket,
+    at: Moment,
 }
 
 /// One who waits.
@@ -189,21 +104,20 @@ struct After {
 }
 
 impl Permits {
-    /// All permits of a service, none of them out.
+    /// All permits of a service, none of them out. These rules hold until a pool with others is published.
     pub fn new(rules: QueueRules, clock: Clock) -> Self {
         let queue = Queue::new(rules.order);
-        let state =
-            State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default(), refused: Refused::default() };
+        let state = State {
+            rules,
+            queue,
+            newest: Weak::new(),
+            held: None,
+            furthest: Furthest::default(),
+            watch: None,
+            pace: Pace::default(),
+            refused: Refused::default(),
+        };
         Self { clock, state: Mutex::new(state) }
-    }
-
-    /// Other rules from now on. Who waits keeps its place, and its deadline.
-    pub fn change(&self, rules: QueueRules) {
-        self.with(self.clock.now(), |state, _| {
-            state.rules = rules;
-            state.queue.change(rules.order);
-            state.queue.limit(usize::MAX);
-        });
     }
 
     /// How many wait.
@@ -229,10 +143,11 @@ impl Permits {
 
     /// What would become of an exchange with this key and this much work that asked now.
     pub(crate) fn outlook(&self, pool: &Arc<Pool>, now: Moment, key: Option<KeyHash>, work: Nanos) -> Outlook {
-        let state = self.lock();
-        let rules = state.rules;
-        let small = work <= rules.order.small;
-        let chosen = || pool.outlook_where(now, key, has_room(pool, &rules, now, small));
+        let mut state = self.lock();
+        let state = &mut *state;
+        let small = work <= state.rules.order.small;
+        let rooms = Rooms::new(&state.rules, pool, now, &mut state.furthest);
+        let chosen = || pool.outlook_where(now, key, |member| rooms.has(member, small));
         if let Some(chosen) = state.queue.is_empty().then(chosen).flatten() {
             return chosen;
         }
@@ -252,17 +167,24 @@ impl Permits {
         self.lock().queue.correct(client, predicted, real);
     }
 
-    /// From now on waiters are served by this pool's endpoints. [`crate::Publisher`] does this with every snapshot.
+    /// From now on waiters are served by this pool's endpoints, under its rules; who waits keeps its place, and its
+    /// deadline. [`crate::Publisher`] does this with every snapshot.
     pub(crate) fn install(self: &Arc<Self>, pool: &Arc<Pool>) {
         for member in pool.members() {
             member.live.report_to(self);
         }
-        self.with(self.clock.now(), |state, after| {
+        let now = self.clock.now();
+        self.with(now, |state, after| {
+            if let Some(rules) = pool.queue_rules().filter(|rules| *rules != state.rules) {
+                state.rules = rules;
+                state.queue.change(rules.order);
+                state.queue.limit(usize::MAX);
+            }
             state.newest = Arc::downgrade(pool);
             if !state.queue.is_empty() {
                 after.pool = state.held.replace(Arc::clone(pool));
             }
-            state.refuse_the_hopeless(self.clock.now(), after);
+            state.refuse_the_hopeless(now, after);
         });
     }
 
@@ -295,15 +217,32 @@ impl Permits {
         }
     }
 
-    /// A waiter left, because it was `too_late` or for a reason of its own. Its seat may hold a lease by now: the caller lets go of that, without the lock.
+    /// A waiter left, because it was `too_late` or for a reason of its own. Its seat may hold a lease by now: the caller
+    /// lets go of that, without the lock.
     pub(crate) fn leave(&self, ticket: &Ticket, too_late: bool) {
+        let now = self.clock.now();
         let mut left = None;
-        self.with(self.clock.now(), |state, _| {
+        self.with(now, |state, after| {
+            if too_late {
+                // What came free by time passing may be its own.
+                state.grant_all(now, after);
+            }
             left = state.queue.remove(ticket);
             state.refused.too_late += u64::from(too_late && left.is_some());
         });
         // Without the lock, since with it goes a waker, and whatever that holds.
         drop(left);
+    }
+
+    /// Whoever has the watch looks, at the moment that it was told.
+    pub(crate) fn look(&self, ticket: &Ticket, now: Moment) {
+        self.with(now, |state, _| {
+            // Told anew below, or another one is.
+            if let Some(waiter) = state.queue.get(ticket) {
+                waiter.seat.watch(None);
+            }
+            state.watch.take_if(|watch| watch.ticket == *ticket);
+        });
     }
 
     /// When it is worth coming back.
@@ -337,12 +276,12 @@ impl State {
         wish: &Wish<'_>,
         after: &mut After,
     ) -> (Answer, Option<Arc<Seat>>) {
-        let slots = wish.tried.slots(pool);
         let small = wish.work <= self.rules.order.small;
-        if self.queue.is_empty()
-            && let Some(lease) = grant(&self.rules, pool, wish.now, wish.key, &slots, small)
-        {
-            return (Answer::Served(lease), None);
+        if self.queue.is_empty() {
+            let rooms = Rooms::new(&self.rules, pool, wish.now, &mut self.furthest);
+            if let Some(lease) = grant(&rooms, pool, wish.key, &wish.tried.slots(pool), small) {
+                return (Answer::Served(lease), None);
+            }
         }
         let newest = self.newest.upgrade().unwrap_or_else(|| Arc::clone(pool));
         if !newest.might_serve(wish.now, &wish.tried.slots(&newest)) {
@@ -356,6 +295,12 @@ impl State {
         if self.queue.is_full() {
             // Those whose time is up must not keep others out.
             self.expire(wish.now, after);
+            self.grant_all(wish.now, after);
+            // Nor those who cannot have what is free: they are large, or have tried it.
+            let rooms = Rooms::new(&self.rules, &newest, wish.now, &mut self.furthest);
+            if let Some(lease) = grant(&rooms, &newest, wish.key, &wish.tried.slots(&newest), small) {
+                return (Answer::Served(lease), None);
+            }
         }
         let late = self.queue.len() < self.queue.rules().max;
         let deadline = wish.now.after(self.rules.timeout).min(wish.deadline);
@@ -405,29 +350,56 @@ impl State {
             return;
         }
         self.expire(now, after);
-        let Some(pool) = self.held.clone() else { return };
-        let rules = self.rules;
+        let opens = self.grant_all(now, after);
+        self.shed(now, after);
+        self.post(opens, now, after);
+    }
+
+    /// The same without refusing anybody. Gives from when on time alone may let somebody in.
+    fn grant_all(&mut self, now: Moment, after: &mut After) -> Option<Moment> {
+        let pool = self.held.clone()?;
+        let Self { rules, queue, furthest, pace, .. } = self;
+        let rooms = Rooms::new(rules, &pool, now, furthest);
         // Whoever is served takes a permit of an endpoint that has one left, a small one maybe beyond its capacity. So
         // while there is none nobody is asked, which after most changes is so, and costs less than one in vain.
-        while some_have_room(&pool, &rules, now) {
-            let taken = self.queue.take(|waiter| {
+        while !queue.is_empty() {
+            if let Look::Full(opens) = rooms.look(&pool) {
+                return opens;
+            }
+            let taken = queue.take(|waiter| {
                 let tried = waiter.tried.slots(&pool);
-                match grant(&rules, &pool, now, waiter.key, &tried, waiter.small) {
+                match grant(&rooms, &pool, waiter.key, &tried, waiter.small) {
                     Some(lease) => Fit::Takes(lease),
-                    None if !waiter.tried.0.is_empty() => Fit::NotThis,
+                    None if !waiter.tried.is_empty() => Fit::NotThis,
                     // Whoever tried nothing can go anywhere: if it cannot, nobody of its size can.
                     None if !waiter.small && rules.extra > 0 => Fit::OnlySmall,
                     None => Fit::Nothing,
                 }
             });
-            let Some((waiter, lease)) = taken else { break };
+            let Some((waiter, lease)) = taken else { return rooms.opens(&pool) };
             if let Some(target) = rules.target {
                 let waited = Nanos(nanos(now).0.saturating_sub(nanos(waiter.since).0));
-                self.pace.served(nanos(now), waited, Nanos::from_millis(target.get()));
+                pace.served(nanos(now), waited, Nanos::from_millis(target.get()));
             }
             after.wakers.extend(waiter.seat.give(Ok(lease)));
         }
-        self.shed(now, after);
+        None
+    }
+
+    /// Sees to it that somebody looks at this moment, of those who wait.
+    fn post(&mut self, opens: Option<Moment>, now: Moment, after: &mut After) {
+        // Who has the watch looks in vain, once.
+        let Some(at) = opens else { return };
+        let at = at.max(now.after(BEAT));
+        let posted = self.watch.filter(|watch| self.queue.get(&watch.ticket).is_some());
+        if posted.is_some_and(|watch| now < watch.at && watch.at <= at) {
+            return;
+        }
+        let ticket = posted.map(|watch| watch.ticket).or_else(|| Some(self.queue.most_patient()?.0));
+        self.watch = ticket.map(|ticket| Watch { ticket, at });
+        if let Some(waiter) = ticket.and_then(|ticket| self.queue.get(&ticket)) {
+            after.wakers.extend(waiter.seat.watch(Some(at)));
+        }
     }
 
     /// Refuses who is too many if the queue runs late.
@@ -480,31 +452,6 @@ const fn nanos(moment: Moment) -> Nanos {
 }
 
 /// A lease with a permit, on an endpoint of the policy's choice among those that have one left. Only under the lock.
-fn grant(
-    rules: &QueueRules,
-    pool: &Arc<Pool>,
-    now: Moment,
-    key: Option<KeyHash>,
-    tried: &[Slot],
-    small: bool,
-) -> Option<Lease> {
-    pool.lease_where(now, key, tried, has_room(pool, rules, now, small)).map(Lease::with_permit)
-}
-
-/// Whether any endpoint has a permit left for anybody: without one [`grant`] finds none, whoever asks and whatever it tried.
-fn some_have_room(pool: &Pool, rules: &QueueRules, now: Moment) -> bool {
-    let has_room = has_room(pool, rules, now, true);
-    pool.members().iter().any(|member| !member.drained && has_room(member))
-}
-
-/// Whether an endpoint has a permit left for an exchange that is small, or is not.
-fn has_room(pool: &Pool, rules: &QueueRules, now: Moment, small: bool) -> impl Fn(&Member) -> bool {
-    let extra = if small { rules.extra } else { 0 };
-    let capacity = rules.capacity;
-    let furthest = pool.ramps(now).map(|ramps| ramps.furthest(pool.members()));
-    move |member: &Member| {
-        let capacity = member.capacity.unwrap_or(capacity);
-        let capacity = furthest.as_ref().map_or(capacity, |furthest| furthest.part_of(capacity, member));
-        member.live.permits() < member.live.lowered(capacity, now).get().saturating_add(extra)
-    }
+fn grant(rooms: &Rooms<'_>, pool: &Arc<Pool>, key: Option<KeyHash>, tried: &[Slot], small: bool) -> Option<Lease> {
+    pool.lease_where(rooms.now(), key, tried, |member| rooms.has(member, small)).map(Lease::with_permit)
 }

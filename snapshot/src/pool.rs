@@ -19,7 +19,7 @@ use crate::live::{Admission, Live};
 use crate::slow_start::{Percent, Ramps};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-use crate::{Answer, HealthRules, Moment, Permits, SlowStart, WhenAllEjected, Wish};
+use crate::{Answer, HealthRules, Moment, Permits, QueueRules, SlowStart, WhenAllEjected, Wish};
 
 /// Rank among the endpoints of a service: one is picked only when no endpoint of a lower tier admits. Numbers need not be
 /// dense.
@@ -115,7 +115,7 @@ pub struct Pool {
     /// What dice are made from. Another in each process, so that several in front of one fleet do not draw alike.
     seed: u64,
     slow_start: Option<SlowStart>,
-    permits: Option<Arc<Permits>>,
+    queue: Option<(Arc<Permits>, QueueRules)>,
 }
 
 /// By what right an endpoint is given out.
@@ -155,21 +155,26 @@ impl Pool {
         let (tiers, members) = (tiers.into(), members.into());
         // The standard library's hashers are seeded by the operating system, each in another way.
         let seed = RandomState::new().hash_one(());
-        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, seed, slow_start, permits: None })
+        Ok(Self { service, policy, tiers, members, health, when_all_ejected, turn, seed, slow_start, queue: None })
     }
 
     /// The same for a service whose exchanges wait for permits: lease with [`Pool::ask`]. `permits` are shared by the
-    /// snapshots of the service, as `turn` is.
+    /// snapshots of the service, as `turn` is; `rules` hold from the publication of this one on.
     ///
     /// # Errors
     /// As [`Pool::new`].
-    pub fn queued(parts: PoolParts, permits: Arc<Permits>) -> Result<Self, EndpointsError> {
-        Self::new(parts).map(|pool| Self { permits: Some(permits), ..pool })
+    pub fn queued(parts: PoolParts, permits: Arc<Permits>, rules: QueueRules) -> Result<Self, EndpointsError> {
+        Self::new(parts).map(|pool| Self { queue: Some((permits, rules)), ..pool })
     }
 
     /// The permits of its endpoints, if the service has a queue.
     pub fn permits(&self) -> Option<&Arc<Permits>> {
-        self.permits.as_ref()
+        self.queue.as_ref().map(|(permits, _)| permits)
+    }
+
+    /// How its exchanges wait, if the service has a queue.
+    pub(crate) fn queue_rules(&self) -> Option<QueueRules> {
+        self.queue.as_ref().map(|(_, rules)| *rules)
     }
 
     /// The service's name.
@@ -226,7 +231,7 @@ impl Pool {
     /// A lease with a permit of its endpoint, or a place in the queue for one. A service without a queue answers as
     /// [`Pool::lease`] does. The lease may be on an endpoint of a newer snapshot's pool: go on with [`Lease::pool`].
     pub fn ask(self: &Arc<Self>, wish: &Wish<'_>) -> Answer {
-        if let Some(permits) = &self.permits {
+        if let Some(permits) = self.permits() {
             return permits.ask(self, wish);
         }
         let lease = self.lease(wish.now, wish.key, &wish.tried.slots(self));
@@ -237,9 +242,18 @@ impl Pool {
     pub(crate) fn might_serve(&self, now: Moment, tried: &[Slot]) -> bool {
         let rest = self.slots().filter(|slot| !tried.contains(slot)).map(|slot| self.member(slot));
         let mut undrained = rest.filter(|member| !member.drained).peekable();
-        let last_resort =
-            undrained.peek().is_some() && self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected();
-        last_resort || undrained.any(|member| !matches!(member.live.admission(now, &self.health), Admission::Ejected))
+        let last_resort = undrained.peek().is_some() && self.is_last_resort();
+        last_resort || undrained.any(|member| !self.turns_away(member, now))
+    }
+
+    /// Whether the endpoint gets nothing now because of its health, unless as a last resort.
+    pub(crate) fn turns_away(&self, member: &Member, now: Moment) -> bool {
+        matches!(member.live.admission(now, &self.health), Admission::Ejected)
+    }
+
+    /// Whether ejected endpoints are given out, since there are no others.
+    pub(crate) fn is_last_resort(&self) -> bool {
+        self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected()
     }
 
     /// The same among those that have room.
@@ -294,7 +308,7 @@ impl Pool {
         if let Some(slot) = self.pick(ask, now, None, &unproven) {
             return Some((slot, Basis::Unproven));
         }
-        if self.when_all_ejected == WhenAllEjected::TryAll && self.all_ejected() {
+        if self.is_last_resort() {
             return self.pick(ask, now, None, &undrained).map(|slot| (slot, Basis::LastResort));
         }
         None
@@ -340,13 +354,18 @@ impl Pool {
 
     /// How much of its share each endpoint gets; `None` for a service without slow start. For status pages, not for
     /// requests: it looks at every endpoint.
-    pub fn slow_start(&self, now: Moment) -> Option<Percent> {
+    pub fn ramp_percent(&self, now: Moment) -> Option<Percent> {
         Some(self.slow_start.as_ref()?.percent(now, &self.members))
     }
 
     /// How far endpoints are that came a short time ago; `None` while there are none.
     pub(crate) fn ramps(&self, now: Moment) -> Option<Ramps> {
         self.slow_start.as_ref()?.at(now)
+    }
+
+    /// How its endpoints begin, if not at once.
+    pub(crate) fn slow_start(&self) -> Option<&SlowStart> {
+        self.slow_start.as_ref()
     }
 
     fn hold(&self, slot: Slot, now: Moment) -> Option<Hold> {

@@ -1,10 +1,8 @@
 //! How threads meet on one endpoint, in every interleaving. How to run: `src/sync.rs`.
 #![cfg(loom)]
 
-use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -14,7 +12,8 @@ use loom::thread;
 use weir_balance::{Nanos, Policy};
 use weir_snapshot::{
     Answer, Budget, BudgetRules, Clock, HealthRules, Lease, LeaseKind, Live, Member, Millis, Moment, Permits, Pool,
-    PoolParts, Probe, ProbeKind, Publisher, QueueRules, Snapshot, Transition, Tried, Unserved, WhenAllEjected, Wish,
+    PoolParts, Probe, ProbeKind, Publisher, QueueRules, Snapshot, Transition, Tried, Unserved, Waiting, WhenAllEjected,
+    Wish,
 };
 
 fn at(secs: u64) -> Moment {
@@ -162,6 +161,10 @@ fn two_retries_do_not_spend_the_same_budget() {
 
 /// One endpoint, one permit.
 fn queued(max: usize) -> Arc<Pool> {
+    sized(NonZeroU32::MIN, max)
+}
+
+fn sized(capacity: NonZeroU32, max: usize) -> Arc<Pool> {
     let millis = weir_balance::Nanos::from_millis;
     let order = weir_balance::Rules {
         max,
@@ -172,8 +175,7 @@ fn queued(max: usize) -> Arc<Pool> {
         slack: millis(1),
         small: millis(100),
     };
-    let rules =
-        QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(3600), target: None, order };
+    let rules = QueueRules { capacity, extra: 0, timeout: Millis::from_secs(3600), target: None, order };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let live = Arc::new(Live::new(&probed()));
     let member = Member::new(address, live);
@@ -186,7 +188,7 @@ fn queued(max: usize) -> Arc<Pool> {
         turn: Arc::new(AtomicU64::new(0)),
         slow_start: None,
     };
-    Arc::new(Pool::queued(parts, Arc::new(Permits::new(rules, Clock::start()))).unwrap())
+    Arc::new(Pool::queued(parts, Arc::new(Permits::new(rules, Clock::start())), rules).unwrap())
 }
 
 fn probed() -> HealthRules {
@@ -217,16 +219,21 @@ impl Wake for Bell {
 }
 
 fn served(answer: Answer) -> Result<Lease, Unserved> {
-    let mut waiting = match answer {
-        Answer::Served(lease) => return Ok(lease),
-        Answer::Refused(why) => return Err(why),
-        Answer::Waits(waiting) => waiting,
-    };
+    match answer {
+        Answer::Served(lease) => Ok(lease),
+        Answer::Refused(why) => Err(why),
+        Answer::Waits(waiting) => served_at(waiting, at(0)),
+    }
+}
+
+/// The same when it is this moment: whoever is to look by then looks.
+fn served_at(mut waiting: Waiting, now: Moment) -> Result<Lease, Unserved> {
     let bell = Arc::new(Bell(loom::sync::Notify::new()));
     let waker = Waker::from(Arc::clone(&bell));
+    let mut timer = |_: &mut Context<'_>, until| if until <= now { Poll::Ready(()) } else { Poll::Pending };
     loop {
-        match Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(served) => return served,
+        match waiting.poll(&mut Context::from_waker(&waker), &Clock::start(), &mut timer) {
+            Poll::Ready(served) => return served.unwrap(),
             Poll::Pending => bell.0.wait(),
         }
     }
@@ -319,10 +326,29 @@ fn a_new_snapshot_loses_no_waiter() {
             turn: Arc::new(AtomicU64::new(0)),
             slow_start: None,
         };
-        let newer = Arc::new(Pool::queued(parts, Arc::clone(pool.permits().unwrap())).unwrap());
+        let permits = pool.permits().unwrap();
+        let newer = Arc::new(Pool::queued(parts, Arc::clone(permits), permits.report().rules).unwrap());
         publisher.publish(snapshot(&newer));
         drop(first);
         waits.join().unwrap();
+        nothing_is_left(&pool);
+    });
+}
+
+#[test]
+fn who_has_the_watch_and_leaves_hands_it_on_to_one_who_looks() {
+    loom::model(|| {
+        let pool = sized(NonZeroU32::new(2).unwrap(), 10);
+        let [busy, other] = [served(ask(&pool)).unwrap(), served(ask(&pool)).unwrap()];
+        // One at a time for ten seconds.
+        busy.busy(at(0), Duration::from_secs(10));
+        drop(other);
+        let [Answer::Waits(first), Answer::Waits(second)] = [ask(&pool), ask(&pool)] else { panic!("there is room") };
+        assert_eq!((first.wakes_at(), second.wakes_at()), (at(10), second.deadline()));
+        let leaves = thread::spawn(move || drop(first));
+        drop(served_at(second, at(10)).unwrap());
+        leaves.join().unwrap();
+        drop(busy);
         nothing_is_left(&pool);
     });
 }

@@ -92,7 +92,7 @@ pub(crate) struct Common<'a> {
 impl<'a> Common<'a> {
     pub(crate) fn of(pool: &'a Pool, queue: Option<&QueueReport>, times: &Times) -> Self {
         let queue = queue.map(|queue| queue.rules);
-        Self { pool, queue, slow_start: pool.slow_start(times.now), times: *times }
+        Self { pool, queue, slow_start: pool.ramp_percent(times.now), times: *times }
     }
 
     /// How one of them stands, which is known from this source.

@@ -212,7 +212,8 @@ fn limits_of_a_listener_the_access_log_and_who_is_trusted_change_for_connections
     let endpoint = Endpoint::replying(Reply::new(200));
     let setup = Setup::before(&[&endpoint]);
     let weir = setup.start();
-    let mut client = Raw::connect(weir.address());
+    let [mut client, mut waits] = [(); 2].map(|()| Raw::connect(weir.address()));
+    assert_eq!(ask(&mut waits, get("/")).status, 200);
     let forwarded = "GET / HTTP/1.1\r\nHost: weir.test\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
     assert_eq!(ask(&mut client, forwarded).status, 200);
     let log = weir.file().with_file_name("access.log");
@@ -226,7 +227,9 @@ fn limits_of_a_listener_the_access_log_and_who_is_trusted_change_for_connections
     let line = fs::read_to_string(&log).unwrap();
     assert!(line.contains("\"client\":\"192.0.2.7\"") && line.lines().count() == 1, "{line}");
     let long = format!("/{}", "x".repeat(100));
-    assert_eq!(ask(&mut client, get(&long)).status, 414);
+    for mut client in [client, waits] {
+        assert_eq!(ask(&mut client, get(&long)).status, 414);
+    }
 }
 
 #[test]

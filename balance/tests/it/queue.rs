@@ -220,6 +220,68 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn to_be_asked_in_vain_changes_nothing_about_who_is_next(
+        factor in prop::sample::select(vec![0_u16, 20]),
+        entries in prop::collection::vec((any_entry(4), 0_usize..3), 1..60),
+    ) {
+        let mut queues = [Queue::new(rules(factor)), Queue::new(rules(factor))];
+        for (number, (entry, takes)) in entries.iter().enumerate() {
+            for queue in &mut queues {
+                assert!(queue.push(entry, number).is_ok());
+            }
+            for _ in 0..*takes {
+                let in_vain: Option<(usize, ())> = queues[1].take(|_| Fit::NotThis);
+                prop_assert!(in_vain.is_none());
+                let [one, other] = queues.each_mut().map(next);
+                prop_assert_eq!(one, other);
+            }
+        }
+        let [rest, other] = queues.each_mut().map(|queue| std::iter::from_fn(|| next(queue)).collect::<Vec<_>>());
+        prop_assert_eq!(rest, other);
+    }
+}
+
+#[test]
+fn a_client_is_charged_from_when_it_came_whatever_others_were_handed_while_it_waited() {
+    let mut queue = Queue::new(Rules { slack: Nanos(0), ..rules(0) });
+    let entry = |client, arrival| Entry {
+        arrival: millis(arrival),
+        work: millis(100),
+        client: Client(client),
+        ..Entry::default()
+    };
+    (0..3).for_each(|_| assert!(queue.push(&entry(1, 10), 1).is_ok()));
+    assert!(queue.push(&entry(2, 20), 2).is_ok());
+    assert_eq!([next(&mut queue), next(&mut queue)], [Some(1), Some(2)]);
+    // Both were handed the same, and it is first in order.
+    assert!(queue.push(&entry(2, 0), 2).is_ok());
+    assert_eq!(next(&mut queue), Some(2));
+}
+
+#[test]
+fn a_slack_that_is_configured_away_holds_back_who_is_ahead_at_once() {
+    let entry = |client| Entry { work: millis(100), client: Client(client), ..Entry::default() };
+    let mut queue = Queue::new(rules(0));
+    (0..9).for_each(|_| assert!(queue.push(&entry(1), 1).is_ok()));
+    assert!(queue.push(&entry(2), 2).is_ok());
+    assert_eq!(next(&mut queue), Some(1));
+    queue.change(Rules { slack: Nanos(0), ..rules(0) });
+    assert_eq!(next(&mut queue), Some(2));
+}
+
+#[test]
+fn the_most_patient_entry_is_the_one_with_the_last_deadline_and_is_found_by_its_name_until_it_is_out() {
+    let mut queue = Queue::new(rules(5));
+    let entry = |deadline| Entry { deadline: millis(deadline), client: Client(deadline), ..Entry::default() };
+    let tickets = [30, 50, 40].map(|deadline| queue.push(&entry(deadline), deadline).unwrap().ticket);
+    assert_eq!(queue.most_patient(), Some((tickets[1], &50)));
+    assert_eq!(tickets.map(|ticket| queue.get(&ticket).copied()), [Some(30), Some(50), Some(40)]);
+    assert_eq!(queue.remove(&tickets[1]), Some(50));
+    assert_eq!((queue.get(&tickets[1]), queue.most_patient()), (None, Some((tickets[2], &40))));
+}
+
 #[test]
 fn a_client_with_ten_thousand_waiting_entries_delays_another_one_by_its_slack_and_no_more() {
     for factor in [0, 20] {

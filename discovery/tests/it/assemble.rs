@@ -5,7 +5,9 @@ use std::sync::Arc;
 use weir_balance::{Client, EndpointsError, Nanos, Policy, Rules, Slot, Weight};
 use weir_config::Config;
 use weir_discovery::{AssembleError, Found, Lives, Overrides, assemble, fixed};
-use weir_snapshot::{Answer, Clock, LeaseKind, Millis, Moment, QueueRules, Snapshot, Tier, Tried, Unserved, Wish};
+use weir_snapshot::{
+    Answer, Clock, LeaseKind, Millis, Moment, Publisher, QueueRules, Snapshot, Tier, Tried, Unserved, Wish,
+};
 
 use crate::support::{assembled, config, http, probed, route, service, unprobed};
 
@@ -59,6 +61,8 @@ fn a_queue_keeps_its_permits_across_reloads_and_takes_other_rules() {
     config.services[0].queue = Some(rules(0));
     config.services[0].endpoints[0].weight = Weight::new(3).unwrap();
     let new = assembled(&config, &mut lives).unwrap();
+    let mut publisher = Publisher::new(Snapshot { pools: old.pools.clone(), ..Snapshot::default() });
+    publisher.publish(Snapshot { pools: new.pools.clone(), ..Snapshot::default() });
 
     assert!(Arc::ptr_eq(old.pools[0].permits().unwrap(), new.pools[0].permits().unwrap()));
     assert_eq!(new.pools[0].members()[0].capacity, NonZeroU32::new(2));
@@ -86,6 +90,26 @@ fn rules(max: usize) -> QueueRules {
     let none = Nanos(0);
     let order = Rules { max, factor: 0, believed: none, least: none, handicap: none, slack: none, small: none };
     QueueRules { capacity: NonZeroU32::MIN, extra: 0, timeout: Millis::from_secs(5), target: None, order }
+}
+
+#[test]
+fn a_configuration_that_is_refused_or_not_published_leaves_a_queue_as_it_is() {
+    let mut lives = Lives::new();
+    let mut config = one_service(&[1]);
+    config.services[0].queue = Some(rules(5));
+    let running = assembled(&config, &mut lives).unwrap();
+    let permits = Arc::clone(running.pools[0].permits().unwrap());
+    let mut publisher = Publisher::new(running);
+    config.services[0].queue = Some(rules(0));
+    let good = config.clone();
+    // The other service is wrong, and comes after the one with the queue.
+    config.services.push(service("t", &[address(2), address(2)], unprobed()));
+    assembled(&config, &mut lives).unwrap_err();
+    assert_eq!(permits.report().rules, rules(5));
+    let next = assembled(&good, &mut lives).unwrap();
+    assert_eq!(permits.report().rules, rules(5));
+    publisher.publish(next);
+    assert_eq!(permits.report().rules, rules(0));
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn a_wait_and_a_full_queue_are_foretold_and_the_refused_are_counted() {
     let capacity = NonZeroU32::new(1).unwrap();
     let rules_of_queue = QueueRules { capacity, extra: 0, timeout: Millis::from_secs(5), order: order(), target: None };
     let permits = Arc::new(Permits::new(rules_of_queue, Clock::start()));
-    let pool = Arc::new(Pool::queued(parts(1, rules()), Arc::clone(&permits)).unwrap());
+    let pool = Arc::new(Pool::queued(parts(1, rules()), Arc::clone(&permits), rules_of_queue).unwrap());
     let _publisher = Publisher::new(Snapshot { pools: vec![Arc::clone(&pool)], ..Snapshot::default() });
     let wish = Wish {
         now: at_millis(0),

@@ -2,10 +2,9 @@
 
 mod late;
 mod model;
+mod time;
 
-use std::future::Future;
 use std::num::NonZeroU32;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -38,8 +37,22 @@ fn permits(capacity: u32, order: Rules) -> Arc<Permits> {
     Arc::new(Permits::new(rules, Clock::start()))
 }
 
+/// Under the rules that hold.
 fn queued(parts: PoolParts, permits: &Arc<Permits>) -> Arc<Pool> {
-    Arc::new(Pool::queued(parts, Arc::clone(permits)).unwrap())
+    under(permits.report().rules, parts, permits)
+}
+
+fn under(rules: QueueRules, parts: PoolParts, permits: &Arc<Permits>) -> Arc<Pool> {
+    Arc::new(Pool::queued(parts, Arc::clone(permits), rules).unwrap())
+}
+
+/// The same endpoints in a newer snapshot, under these rules.
+fn republish(publisher: &mut Publisher, pool: &Pool, rules: QueueRules) -> Arc<Pool> {
+    let members = pool.members().to_vec();
+    let parts = PoolParts { members, ..parts(0, (**pool.health()).clone()) };
+    let pool = under(rules, parts, pool.permits().unwrap());
+    publisher.publish(Snapshot { pools: vec![Arc::clone(&pool)], ..Snapshot::default() });
+    pool
 }
 
 /// As configuration publishes it.
@@ -105,8 +118,8 @@ impl Wake for Bell {
 
 fn poll(waiting: &mut Waiting, bell: &Arc<Bell>) -> Option<Result<Lease, Unserved>> {
     let waker = Waker::from(Arc::clone(bell));
-    match pin!(waiting).poll(&mut Context::from_waker(&waker)) {
-        Poll::Ready(served) => Some(served),
+    match waiting.poll(&mut Context::from_waker(&waker), &Clock::start(), |_, _| Poll::Pending) {
+        Poll::Ready(served) => served,
         Poll::Pending => None,
     }
 }
@@ -246,9 +259,8 @@ fn an_endpoint_that_is_added_serves_those_who_wait() {
 
 #[test]
 fn a_capacity_that_grows_serves_those_who_wait_and_one_that_shrinks_takes_nothing_back() {
-    let permits = permits(1, order());
-    let pool = queued(parts(1, rules()), &permits);
-    let _publisher = publish(&[&pool]);
+    let pool = pool(1, 1);
+    let mut publisher = publish(&[&pool]);
     let first = lease(ask(&pool));
     let (mut second, mut third) = (waiting(ask(&pool)), waiting(ask(&pool)));
     let sized = |capacity| QueueRules {
@@ -258,9 +270,9 @@ fn a_capacity_that_grows_serves_those_who_wait_and_one_that_shrinks_takes_nothin
         target: None,
         order: order(),
     };
-    permits.change(sized(2));
+    republish(&mut publisher, &pool, sized(2));
     let second = outcome(&mut second).unwrap().unwrap();
-    permits.change(sized(1));
+    republish(&mut publisher, &pool, sized(1));
     drop(first);
     assert!(outcome(&mut third).is_none(), "one is out still, and that is the capacity now");
     drop(second);
@@ -387,6 +399,19 @@ fn a_small_one_is_served_beside_large_ones_and_a_large_one_waits() {
     assert!(outcome(&mut large).is_none(), "one is there still");
     drop(second);
     assert!(outcome(&mut large).unwrap().is_ok());
+}
+
+#[test]
+fn a_full_queue_of_large_ones_does_not_refuse_a_small_one_that_there_is_room_for() {
+    let order = Rules { max: 1, ..order() };
+    let rules = QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), target: None, order };
+    let pool = queued(parts(1, crate::support::rules()), &Arc::new(Permits::new(rules, Clock::start())));
+    let _large = lease(ask_for(&pool, 1100));
+    let mut waits = waiting(ask_for(&pool, 1100));
+    assert!(matches!(refused(ask_for(&pool, 1100)), Unserved::Full { .. }));
+    let _small = lease(ask_for(&pool, 50));
+    assert!(matches!(refused(ask_for(&pool, 50)), Unserved::Full { .. }), "now there is none");
+    assert!(outcome(&mut waits).is_none());
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn what_is_said_of_a_slow_start_is_relative_and_of_those_that_serve() {
             if ejected {
                 eject(&pool, 1, now);
             }
-            let percent = pool.slow_start(now).unwrap();
+            let percent = pool.ramp_percent(now).unwrap();
             pool.members().iter().map(|member| percent.of(member)).collect::<Vec<_>>()
         }
     };
@@ -83,7 +83,7 @@ fn what_is_said_of_a_slow_start_is_relative_and_of_those_that_serve() {
     assert_eq!(percent(of(&[at_secs(100), at_secs(100)]), at_secs(101))(false), [100, 100]);
     assert_eq!(percent(of(&[at_secs(0), at_secs(100)]), at_secs(130))(false), [100, 100]);
     let without = PoolParts { slow_start: None, ..of(&[at_secs(0)]) };
-    assert!(Pool::new(without).unwrap().slow_start(at_secs(0)).is_none());
+    assert!(Pool::new(without).unwrap().ramp_percent(at_secs(0)).is_none());
 }
 
 #[test]

@@ -93,6 +93,7 @@ async fn a_better_class_is_let_in_while_the_queue_is_late_and_a_burst_is_not_cut
 async fn a_target_that_is_configured_away_lets_everybody_wait_again() {
     let clock = Clock::start();
     let (permits, pool) = targeting(clock);
+    let mut publisher = publish(&[&pool]);
     let tried = Tried::default();
     let ask = || pool.ask(&Wish { now: clock.now(), arrival: clock.now(), deadline: at_secs(600), ..wish(&tried) });
     let _first = lease(ask());
@@ -100,7 +101,8 @@ async fn a_target_that_is_configured_away_lets_everybody_wait_again() {
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(matches!(refused(ask()), Unserved::Shed { .. }));
     let (capacity, timeout) = (NonZeroU32::MIN, Millis::from_secs(60));
-    permits.change(QueueRules { capacity, extra: 0, timeout, target: None, order: order() });
+    let rules = QueueRules { capacity, extra: 0, timeout, target: None, order: order() };
+    republish(&mut publisher, &pool, rules);
     let _more: Vec<_> = (0..3).map(|_| waiting(ask())).collect();
     assert_eq!(permits.waiting(), 4);
 }
