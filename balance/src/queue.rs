@@ -123,6 +123,8 @@ pub struct Queue<T> {
     /// Counts pushes.
     number: u64,
     length: usize,
+    /// How many of them are small.
+    small: usize,
     /// Clients with entries here.
     clients: u64,
     /// The work that a client within its share has been handed.
@@ -179,6 +181,7 @@ impl<T> Queue<T> {
             most: usize::MAX,
             number: 0,
             length: 0,
+            small: 0,
             clients: 0,
             virtual_time: 0,
             accounts: BTreeMap::new(),
@@ -214,6 +217,11 @@ impl<T> Queue<T> {
     /// How many wait.
     pub const fn len(&self) -> usize {
         self.length
+    }
+
+    /// How many of them are small: up to [`Rules::small`] when they came.
+    pub const fn small(&self) -> usize {
+        self.small
     }
 
     /// Whether nobody waits.
@@ -402,6 +410,7 @@ impl<T> Queue<T> {
         self.places.remove(&(had, client));
         self.places.insert((had + 1, client));
         self.length += 1;
+        self.small += usize::from(place.small);
         self.show(client);
     }
 
@@ -420,6 +429,7 @@ impl<T> Queue<T> {
             self.places.insert((left, client));
         }
         self.length -= 1;
+        self.small -= usize::from(place.small);
         self.deadlines.remove(&(waiting.deadline, place.number));
         self.classes.remove(&(waiting.class, place.number));
         Some(waiting)

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Pace, Queue, Rules, Slot, Ticket};
 
+use crate::lease::Permit;
 use crate::sync::{Mutex, MutexGuard};
 use crate::waiting::{Seat, Waiting};
 use crate::{Clock, Lease, Live, Member, Millis, Moment, Outlook, Pool};
@@ -27,8 +28,9 @@ use crate::{Clock, Lease, Live, Member, Millis, Moment, Outlook, Pool};
 pub struct QueueRules {
     /// The permits of an endpoint that does not say: how many exchanges it serves at once, usually its cores.
     pub capacity: NonZeroU32,
-    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]): a small one beside large
-    /// ones costs them little, and must not wait for one of them to end.
+    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]), while several small ones wait
+    /// or none is being served: a small one beside large ones costs them little, and must not wait for one of them to end.
+    /// One alone waits for the end of another small one, which is near: that everybody shares the cores is worth less.
     pub extra: u32,
     /// The longest an exchange waits at a stretch.
     pub timeout: Millis,
@@ -168,6 +170,8 @@ struct State {
     /// The same while somebody waits, so that it cannot go away under them.
     held: Option<Arc<Pool>>,
     pace: Pace,
+    /// Small ones that are being served.
+    small: u32,
     refused: Refused,
 }
 
@@ -192,8 +196,8 @@ impl Permits {
     /// All permits of a service, none of them out.
     pub fn new(rules: QueueRules, clock: Clock) -> Self {
         let queue = Queue::new(rules.order);
-        let state =
-            State { rules, queue, newest: Weak::new(), held: None, pace: Pace::default(), refused: Refused::default() };
+        let (newest, pace, refused) = (Weak::new(), Pace::default(), Refused::default());
+        let state = State { rules, queue, newest, held: None, pace, small: 0, refused };
         Self { clock, state: Mutex::new(state) }
     }
 
@@ -231,8 +235,8 @@ impl Permits {
     pub(crate) fn outlook(&self, pool: &Arc<Pool>, now: Moment, key: Option<KeyHash>, work: Nanos) -> Outlook {
         let state = self.lock();
         let rules = state.rules;
-        let small = work <= rules.order.small;
-        let chosen = || pool.outlook_where(now, key, has_room(pool, &rules, now, small));
+        let beside = work <= rules.order.small && state.serves_beside();
+        let chosen = || pool.outlook_where(now, key, has_room(pool, &rules, now, beside));
         if let Some(chosen) = state.queue.is_empty().then(chosen).flatten() {
             return chosen;
         }
@@ -273,10 +277,11 @@ impl Permits {
     }
 
     /// A permit comes back.
-    pub(crate) fn give_back(&self, live: &Live) {
+    pub(crate) fn give_back(&self, live: &Live, permit: Permit) {
         let now = self.clock.now();
         self.with(now, |state, _| {
             live.return_permit();
+            state.small -= u32::from(permit.small);
             state.pace.freed(nanos(now), !state.queue.is_empty());
         });
     }
@@ -340,8 +345,10 @@ impl State {
         let slots = wish.tried.slots(pool);
         let small = wish.work <= self.rules.order.small;
         if self.queue.is_empty()
-            && let Some(lease) = grant(&self.rules, pool, wish.now, wish.key, &slots, small)
+            && let Some(lease) =
+                grant(&self.rules, pool, wish.now, wish.key, &slots, Permit { small }, self.serves_beside())
         {
+            self.small += u32::from(small);
             return (Answer::Served(lease), None);
         }
         let newest = self.newest.upgrade().unwrap_or_else(|| Arc::clone(pool));
@@ -409,18 +416,23 @@ impl State {
         let rules = self.rules;
         // Whoever is served takes a permit of an endpoint that has one left, a small one maybe beyond its capacity. So
         // while there is none nobody is asked, which after most changes is so, and costs less than one in vain.
-        while some_have_room(&pool, &rules, now) {
+        loop {
+            let beside = self.serves_beside();
+            if !some_have_room(&pool, &rules, now, beside) {
+                break;
+            }
             let taken = self.queue.take(|waiter| {
                 let tried = waiter.tried.slots(&pool);
-                match grant(&rules, &pool, now, waiter.key, &tried, waiter.small) {
+                match grant(&rules, &pool, now, waiter.key, &tried, Permit { small: waiter.small }, beside) {
                     Some(lease) => Fit::Takes(lease),
                     None if !waiter.tried.0.is_empty() => Fit::NotThis,
                     // Whoever tried nothing can go anywhere: if it cannot, nobody of its size can.
-                    None if !waiter.small && rules.extra > 0 => Fit::OnlySmall,
+                    None if !waiter.small && beside => Fit::OnlySmall,
                     None => Fit::Nothing,
                 }
             });
             let Some((waiter, lease)) = taken else { break };
+            self.small += u32::from(waiter.small);
             if let Some(target) = rules.target {
                 let waited = Nanos(nanos(now).0.saturating_sub(nanos(waiter.since).0));
                 self.pace.served(nanos(now), waited, Nanos::from_millis(target.get()));
@@ -428,6 +440,11 @@ impl State {
             after.wakers.extend(waiter.seat.give(Ok(lease)));
         }
         self.shed(now, after);
+    }
+
+    /// Whether a small one may be served beside the permits of an endpoint: see [`QueueRules::extra`].
+    const fn serves_beside(&self) -> bool {
+        self.rules.extra > 0 && (self.small == 0 || self.queue.small() > 1)
     }
 
     /// Refuses who is too many if the queue runs late.
@@ -479,27 +496,30 @@ const fn nanos(moment: Moment) -> Nanos {
     Nanos(moment.as_nanos())
 }
 
-/// A lease with a permit, on an endpoint of the policy's choice among those that have one left. Only under the lock.
+/// A lease with this permit, on an endpoint of the policy's choice among those that have one left, or, if it is small and
+/// may be served `beside` them, room for it. Only under the lock.
 fn grant(
     rules: &QueueRules,
     pool: &Arc<Pool>,
     now: Moment,
     key: Option<KeyHash>,
     tried: &[Slot],
-    small: bool,
+    permit: Permit,
+    beside: bool,
 ) -> Option<Lease> {
-    pool.lease_where(now, key, tried, has_room(pool, rules, now, small)).map(Lease::with_permit)
+    let lease = pool.lease_where(now, key, tried, has_room(pool, rules, now, permit.small && beside))?;
+    Some(lease.with_permit(permit))
 }
 
 /// Whether any endpoint has a permit left for anybody: without one [`grant`] finds none, whoever asks and whatever it tried.
-fn some_have_room(pool: &Pool, rules: &QueueRules, now: Moment) -> bool {
-    let has_room = has_room(pool, rules, now, true);
+fn some_have_room(pool: &Pool, rules: &QueueRules, now: Moment, beside: bool) -> bool {
+    let has_room = has_room(pool, rules, now, beside);
     pool.members().iter().any(|member| !member.drained && has_room(member))
 }
 
-/// Whether an endpoint has a permit left for an exchange that is small, or is not.
-fn has_room(pool: &Pool, rules: &QueueRules, now: Moment, small: bool) -> impl Fn(&Member) -> bool {
-    let extra = if small { rules.extra } else { 0 };
+/// Whether an endpoint has a permit left, or may serve one `beside` them.
+fn has_room(pool: &Pool, rules: &QueueRules, now: Moment, beside: bool) -> impl Fn(&Member) -> bool {
+    let extra = if beside { rules.extra } else { 0 };
     let capacity = rules.capacity;
     let furthest = pool.ramps(now).map(|ramps| ramps.furthest(pool.members()));
     move |member: &Member| {

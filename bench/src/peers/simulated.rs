@@ -56,6 +56,7 @@ fn choice(name: &str, bytes: Bytes) -> Option<Choice> {
         classes: false,
         timeout: u64::try_from(TIMEOUT.as_nanos()).ok(),
         extra,
+        eager: false,
         large: u32::MAX,
     };
     match name {

@@ -30,8 +30,10 @@ pub(crate) enum Choice {
         rules: Rules,
         classes: bool,
         timeout: Option<u64>,
-        /// Small ones beyond the permits, per endpoint.
+        /// Small ones beyond the permits, per endpoint, while several small ones wait or none is being served.
         extra: u32,
+        /// Small ones beyond the permits always.
+        eager: bool,
         /// How many that are not small may run at once, on all endpoints together.
         large: u32,
     },
@@ -80,8 +82,9 @@ struct Proxy {
     in_flight: Vec<u32>,
     outstanding: Vec<u64>,
     known: Vec<Known>,
-    /// Jobs that run and are not small.
+    /// Jobs that run and are not small, and those that are.
     large: u32,
+    small: u32,
     queue: Option<Queue<usize>>,
 }
 
@@ -183,6 +186,7 @@ impl<'a> Engine<'a> {
             outstanding: vec![0; count],
             known: vec![Known::default(); count],
             large: 0,
+            small: 0,
             queue: rules.map(Queue::new),
         };
         Self {
@@ -209,7 +213,7 @@ impl<'a> Engine<'a> {
         let Job { arrival, predicted, .. } = self.jobs[job];
         let proxy = &mut self.proxies[at];
         let free = proxy.queue.as_ref().is_none_or(Queue::is_empty);
-        let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
+        let capacity = capacity_for(self.choice, self.capacity, proxy, 0, &self.jobs[job]);
         if free && let Some(slot) = pick(proxy, now, &self.up, capacity, self.choice) {
             return self.begin(now, at, job, slot);
         }
@@ -237,8 +241,9 @@ impl<'a> Engine<'a> {
             let proxy = &mut self.proxies[at];
             let Some(mut queue) = proxy.queue.take() else { return };
             while queue.expire(Nanos(now)).is_some() {}
+            let waiting = queue.small();
             let taken = queue.take(|&mut job| {
-                let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
+                let capacity = capacity_for(self.choice, self.capacity, proxy, waiting, &self.jobs[job]);
                 match pick(proxy, now, &self.up, capacity, self.choice) {
                     Some(slot) => Fit::Takes(slot),
                     None => Fit::OnlySmall,
@@ -255,7 +260,9 @@ impl<'a> Engine<'a> {
         proxy.in_flight[index] += 1;
         proxy.outstanding[index] += self.jobs[job].predicted;
         proxy.known[index].asked = Some(now);
-        proxy.large += u32::from(!is_small(self.choice, &self.jobs[job]));
+        let small = is_small(self.choice, &self.jobs[job]);
+        proxy.large += u32::from(!small);
+        proxy.small += u32::from(small);
         self.places[job] = Some((at, slot, now));
         self.endpoints[index].begin(now, job, self.jobs[job].work);
         self.schedule(index);
@@ -283,7 +290,9 @@ impl<'a> Engine<'a> {
         let Some((at, slot, _)) = self.places[job].take() else { return };
         let proxy = &mut self.proxies[at];
         proxy.in_flight[slot.index()] -= 1;
-        proxy.large -= u32::from(!is_small(self.choice, &self.jobs[job]));
+        let small = is_small(self.choice, &self.jobs[job]);
+        proxy.large -= u32::from(!small);
+        proxy.small -= u32::from(small);
         proxy.outstanding[slot.index()] -= self.jobs[job].predicted;
         self.serve(now, at);
     }
@@ -335,11 +344,13 @@ fn permits(site: &Site, per_core: f64) -> u32 {
     (f64::from(site.cores) * per_core / site.proxies as f64).ceil().max(1.0) as u32
 }
 
-/// How many an endpoint may serve for this job to be one of them, while so many large ones run.
-const fn capacity_for(choice: &Choice, capacity: u32, running: u32, job: &Job) -> u32 {
+/// How many an endpoint may serve for this job to be one of them, while so many small ones wait.
+const fn capacity_for(choice: &Choice, capacity: u32, proxy: &Proxy, waiting: usize, job: &Job) -> u32 {
     match choice {
-        Choice::Permits { extra, .. } if is_small(choice, job) => capacity + *extra,
-        Choice::Permits { large, .. } if running >= *large => 0,
+        Choice::Permits { extra, eager, .. } if is_small(choice, job) => {
+            if *eager || proxy.small == 0 || waiting > 1 { capacity + *extra } else { capacity }
+        }
+        Choice::Permits { large, .. } if proxy.large >= *large => 0,
         _ => capacity,
     }
 }

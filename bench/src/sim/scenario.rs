@@ -166,6 +166,7 @@ impl Scenario {
             classes,
             timeout,
             extra,
+            eager: false,
             large: u32::MAX,
         };
         let smallest = |per_core, extra| permits(options.factor, per_core, false, extra);
@@ -177,6 +178,7 @@ impl Scenario {
                 ("2 permits per core", smallest(2.0, 0)),
                 ("3 permits per core", smallest(3.0, 0)),
                 ("1, and 1 small extra", smallest(1.0, 1)),
+                ("the same, always", eager(smallest(1.0, 1))),
                 ("1, and 2 small extra", smallest(1.0, 2)),
                 ("1, and 4 small extra", smallest(1.0, 4)),
                 ("3/4 for large ones", reserving(smallest(1.0, 0), options)),
@@ -206,12 +208,22 @@ const fn loads(options: &Options) -> &[u16] {
     if options.trace.is_some() { &[100] } else { options.loads.as_slice() }
 }
 
+/// The same, with small ones beyond the permits even if they would wait alone.
+fn eager(choice: Choice) -> Choice {
+    match choice {
+        Choice::Permits { policy, per_core, rules, classes, timeout, extra, large, .. } => {
+            Choice::Permits { policy, per_core, rules, classes, timeout, extra, eager: true, large }
+        }
+        other => other,
+    }
+}
+
 /// The same, with a quarter of all permits kept for small ones.
 fn reserving(choice: Choice, options: &Options) -> Choice {
     let all = u32::from(options.endpoints) * options.cores;
     match choice {
-        Choice::Permits { policy, per_core, rules, classes, timeout, extra, .. } => {
-            Choice::Permits { policy, per_core, rules, classes, timeout, extra, large: (all * 3 / 4).max(1) }
+        Choice::Permits { policy, per_core, rules, classes, timeout, extra, eager, .. } => {
+            Choice::Permits { policy, per_core, rules, classes, timeout, extra, eager, large: (all * 3 / 4).max(1) }
         }
         other => other,
     }
@@ -239,7 +251,7 @@ pub(crate) const fn rules(factor: u16, classes: bool, small: u64) -> Rules {
 /// A run of smallest-first and one of least connections over the same jobs.
 pub(super) fn duel(jobs: &[Job], site: &Site, rules: Rules, extra: u32, timeout: Option<u64>) -> Figures {
     let policy = Policy::LeastConnections;
-    let choice = Choice::Permits { policy, per_core: 1.0, rules, classes: false, timeout, extra, large: u32::MAX };
+    let choice = Choice::Permits { policy, per_core: 1.0, rules, classes: false, timeout, extra, eager: false, large: u32::MAX };
     Figures::of(jobs, &engine::run(jobs, site, &choice))
 }
 
