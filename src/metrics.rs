@@ -1,6 +1,5 @@
 //! The process's metrics: the recorder, and the text that Prometheus reads.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use weir_snapshot::Snapshot;
 
 use crate::admin::Admin;
-use crate::series::{Exposition, Series};
+use crate::series::{Exposition, Present, Series};
 
 /// How often what the histograms have gathered is folded into buckets: bounds the memory between two scrapes;
 /// and how long the series of departed endpoints stay.
@@ -45,7 +44,11 @@ pub(crate) async fn upkeep(admin: Arc<Admin>, end: impl Future<Output = ()>) {
     }
 }
 
-/// The labels of the endpoints there are.
-pub(crate) fn present(snapshot: &Snapshot) -> HashSet<&str> {
-    snapshot.pools.iter().flat_map(|pool| pool.members()).map(|member| &*member.label).collect()
+/// The endpoints there are.
+pub(crate) fn present(snapshot: &Snapshot) -> Present<'_> {
+    snapshot
+        .pools
+        .iter()
+        .flat_map(|pool| pool.members().iter().map(|member| (&**pool.service(), &*member.label)))
+        .collect()
 }

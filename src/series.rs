@@ -1,10 +1,15 @@
-//! Where metrics go: the exporter's recorder, and a place of our own for the series of endpoints.
+//! Where metrics go: the exporter's recorder, and a place of our own for the series of what comes and goes.
 //!
 //! In: what the crates of weir count. Out: the text that Prometheus reads. Cost: a lock and a look-up when a handle is
 //! asked for, an atomic addition afterwards.
-//! Why our own: endpoints come and go, and the exporter forgets a series only after a time without changes, which a quiet
-//! endpoint has too. Here a series goes when its endpoint has gone and nobody holds its handle any more, so that no count
-//! is lost and memory follows the endpoints there are. Counters and gauges; no histogram is kept per endpoint.
+//! Why our own: endpoints, sources and services come and go, and the exporter forgets a series only after a time without
+//! changes, which a quiet endpoint has too. Two kinds of series are kept here:
+//! - counters with the label `endpoint`. One goes when its endpoint has left its service and nobody holds its handle any
+//!   more, so that no count is lost and memory follows the endpoints there are.
+//! - gauges with the label `service`. They say how something is now, so they are written when somebody looks, and what was
+//!   not written at that look is not there any more: no list of what there is has to be kept beside them.
+//!
+//! No histogram is kept per endpoint.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -16,21 +21,29 @@ use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 
 /// The label that makes a series one of an endpoint.
 const ENDPOINT: &str = "endpoint";
+/// The label that makes one of something that a reload may take away.
+const SERVICE: &str = "service";
+
+/// The endpoints there are: service and label. One address may be in several services.
+pub(crate) type Present<'a> = HashSet<(&'a str, &'a str)>;
 
 /// The recorder of the process.
 pub(crate) struct Series {
     others: PrometheusRecorder,
-    endpoints: Endpoints,
+    passing: Passing,
 }
 
 /// What was recorded, to be read.
 pub(crate) struct Exposition {
     others: PrometheusHandle,
-    endpoints: Endpoints,
+    passing: Passing,
+    /// Held for a look: another one at the same time would take the gauges for those that it did not write.
+    looking: Mutex<()>,
 }
 
+/// The series of what comes and goes.
 #[derive(Clone, Default)]
-struct Endpoints(Arc<Mutex<Kept>>);
+struct Passing(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
@@ -40,8 +53,15 @@ struct Kept {
 
 struct Family {
     kind: Kind,
+    series: HashMap<Key, Cell>,
+}
+
+#[derive(Default)]
+struct Cell {
     /// A gauge is kept as the bits of its number.
-    series: HashMap<Key, Arc<AtomicU64>>,
+    value: Arc<AtomicU64>,
+    /// Asked for since the last look began; of a gauge, that is to say: written.
+    fresh: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -52,36 +72,39 @@ enum Kind {
 
 impl Series {
     pub(crate) fn new(others: PrometheusRecorder) -> Self {
-        Self { others, endpoints: Endpoints::default() }
+        Self { others, passing: Passing::default() }
     }
 
     pub(crate) fn exposition(&self) -> Exposition {
-        Exposition { others: self.others.handle(), endpoints: self.endpoints.clone() }
+        Exposition { others: self.others.handle(), passing: self.passing.clone(), looking: Mutex::new(()) }
     }
 }
 
 impl Exposition {
-    /// All metrics, but of endpoints only those of these labels: a counter that stands still for ever reads as an
-    /// endpoint that gets nothing.
-    pub(crate) fn render(&self, present: &HashSet<&str>) -> String {
+    /// All metrics. The gauges are those that `write` writes; the counters of endpoints those of these, for one that stands
+    /// still for ever reads as an endpoint that gets nothing.
+    pub(crate) fn look(&self, present: &Present<'_>, write: impl FnOnce()) -> String {
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.passing.begin_look();
+        write();
         let mut text = self.others.render();
-        self.endpoints.render(present, &mut text);
+        self.passing.render(present, &mut text);
         text
     }
 
-    /// All metrics but those of endpoints.
+    /// What was counted of services and routes.
     pub(crate) fn of_services(&self) -> String {
         self.others.render()
     }
 
-    /// Bounds the memory: folds histograms, and forgets the series of endpoints that are none of these.
-    pub(crate) fn upkeep(&self, present: &HashSet<&str>) {
+    /// Bounds the memory: folds histograms, and forgets the counters of endpoints that are none of these.
+    pub(crate) fn upkeep(&self, present: &Present<'_>) {
         self.others.run_upkeep();
-        self.endpoints.forget_others(present);
+        self.passing.forget_others(present);
     }
 }
 
-impl Endpoints {
+impl Passing {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Each change is one insertion or removal: whole, whoever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,39 +113,55 @@ impl Endpoints {
     fn cell(&self, key: &Key, kind: Kind) -> Arc<AtomicU64> {
         let mut kept = self.kept();
         let family = kept.families.entry(key.name().to_owned()).or_insert(Family { kind, series: HashMap::new() });
-        if let Some(cell) = family.series.get(key) {
-            return Arc::clone(cell);
+        // Not by `entry`, which would copy the key of one that is known.
+        if let Some(cell) = family.series.get_mut(key) {
+            cell.fresh = true;
+            return Arc::clone(&cell.value);
         }
-        Arc::clone(family.series.entry(key.clone()).or_default())
+        let cell = Cell { fresh: true, ..Cell::default() };
+        Arc::clone(&family.series.entry(key.clone()).or_insert(cell).value)
     }
 
-    fn forget_others(&self, present: &HashSet<&str>) {
+    fn begin_look(&self) {
         for family in self.kept().families.values_mut() {
-            // Whoever holds a handle goes on counting, and the endpoint may return.
-            family.series.retain(|key, cell| is_present(key, present) || Arc::strong_count(cell) > 1);
-            family.series.shrink_to(family.series.len() * 2);
+            family.series.values_mut().for_each(|cell| cell.fresh = false);
         }
     }
 
-    fn render(&self, present: &HashSet<&str>, text: &mut String) {
-        let kept = self.kept();
-        for (name, family) in &kept.families {
+    fn forget_others(&self, present: &Present<'_>) {
+        for family in self.kept().families.values_mut() {
+            if matches!(family.kind, Kind::Counter) {
+                // Whoever holds a handle goes on counting, and the endpoint may return.
+                family.series.retain(|key, cell| is_present(key, present) || Arc::strong_count(&cell.value) > 1);
+                family.series.shrink_to(family.series.len() * 2);
+            }
+        }
+    }
+
+    fn render(&self, present: &Present<'_>, text: &mut String) {
+        let mut kept = self.kept();
+        let Kept { help, families } = &mut *kept;
+        for (name, family) in families {
+            let kind = match family.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => {
+                    family.series.retain(|_, cell| cell.fresh);
+                    "gauge"
+                }
+            };
+            let is_shown = |key: &Key| matches!(family.kind, Kind::Gauge) || is_present(key, present);
             let mut lines: Vec<String> = family
                 .series
                 .iter()
-                .filter(|(key, _)| is_present(key, present))
-                .map(|(key, cell)| line(name, key, family.kind, cell.load(Relaxed)))
+                .filter(|(key, _)| is_shown(key))
+                .map(|(key, cell)| line(name, key, family.kind, cell.value.load(Relaxed)))
                 .collect();
             if lines.is_empty() {
                 continue;
             }
             lines.sort_unstable();
-            let kind = match family.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-            };
             // Writing to a String does not fail.
-            if let Some(help) = kept.help.get(name) {
+            if let Some(help) = help.get(name) {
                 writeln!(text, "# HELP {name} {help}").ok();
             }
             writeln!(text, "# TYPE {name} {kind}").ok();
@@ -132,12 +171,13 @@ impl Endpoints {
     }
 }
 
-fn is_endpoints(key: &Key) -> bool {
-    key.labels().any(|label| label.key() == ENDPOINT)
+/// What this series says of a label.
+fn value<'a>(key: &'a Key, label: &str) -> Option<&'a str> {
+    key.labels().find(|known| known.key() == label).map(Label::value)
 }
 
-fn is_present(key: &Key, present: &HashSet<&str>) -> bool {
-    key.labels().any(|label| label.key() == ENDPOINT && present.contains(label.value()))
+fn is_present(key: &Key, present: &Present<'_>) -> bool {
+    value(key, SERVICE).zip(value(key, ENDPOINT)).is_some_and(|pair| present.contains(&pair))
 }
 
 fn line(name: &str, key: &Key, kind: Kind, bits: u64) -> String {
@@ -152,12 +192,12 @@ fn line(name: &str, key: &Key, kind: Kind, bits: u64) -> String {
 
 impl Recorder for Series {
     fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.endpoints.kept().help.insert(key.as_str().to_owned(), description.clone());
+        self.passing.kept().help.insert(key.as_str().to_owned(), description.clone());
         self.others.describe_counter(key, unit, description);
     }
 
     fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.endpoints.kept().help.insert(key.as_str().to_owned(), description.clone());
+        self.passing.kept().help.insert(key.as_str().to_owned(), description.clone());
         self.others.describe_gauge(key, unit, description);
     }
 
@@ -166,15 +206,15 @@ impl Recorder for Series {
     }
 
     fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
-        if is_endpoints(key) {
-            return Counter::from_arc(self.endpoints.cell(key, Kind::Counter));
+        if value(key, ENDPOINT).is_some() {
+            return Counter::from_arc(self.passing.cell(key, Kind::Counter));
         }
         self.others.register_counter(key, metadata)
     }
 
     fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        if is_endpoints(key) {
-            return Gauge::from_arc(self.endpoints.cell(key, Kind::Gauge));
+        if value(key, SERVICE).is_some() {
+            return Gauge::from_arc(self.passing.cell(key, Kind::Gauge));
         }
         self.others.register_gauge(key, metadata)
     }
@@ -203,7 +243,12 @@ mod tests {
     }
 
     fn kept(series: &Series) -> usize {
-        series.endpoints.kept().families.values().map(|family| family.series.len()).sum()
+        series.passing.kept().families.values().map(|family| family.series.len()).sum()
+    }
+
+    fn up(series: &Series, service: &'static str) {
+        let labels = vec![Label::new(SERVICE, service)];
+        series.register_gauge(&Key::from_parts("up", labels), &METADATA).set(0.5);
     }
 
     #[test]
@@ -215,7 +260,7 @@ mod tests {
             for name in &names {
                 tries(&series, name).increment(1);
             }
-            exposition.upkeep(&names.iter().map(String::as_str).collect());
+            exposition.upkeep(&names.iter().map(|name| ("a", &**name)).collect());
             assert_eq!(kept(&series), 3);
         }
     }
@@ -227,10 +272,12 @@ mod tests {
         series.describe_counter("tries_total".into(), None, "Tries.".into());
         tries(&series, "one").increment(3);
         tries(&series, "two").increment(1);
+        // It is in another service still.
+        let present = HashSet::from([("a", "one"), ("b", "two")]);
         for _ in 0..10 {
-            exposition.upkeep(&HashSet::from(["one"]));
+            exposition.upkeep(&present);
         }
-        let text = exposition.render(&HashSet::from(["one"]));
+        let text = exposition.look(&present, || {});
         let expected =
             "# HELP tries_total Tries.\n# TYPE tries_total counter\ntries_total{service=\"a\",endpoint=\"one\"} 3\n\n";
         assert_eq!(text, expected);
@@ -243,21 +290,33 @@ mod tests {
         let held = tries(&series, "one");
         held.increment(1);
         exposition.upkeep(&HashSet::new());
-        assert_eq!(exposition.render(&HashSet::new()), "");
+        assert_eq!(exposition.look(&HashSet::new(), || {}), "");
         held.increment(1);
-        assert!(exposition.render(&HashSet::from(["one"])).ends_with("endpoint=\"one\"} 2\n\n"));
+        let text = exposition.look(&HashSet::from([("a", "one")]), || {});
+        assert!(text.ends_with("endpoint=\"one\"} 2\n\n"), "{text}");
         drop(held);
         exposition.upkeep(&HashSet::new());
         assert_eq!(kept(&series), 0);
     }
 
     #[test]
-    fn a_gauge_shows_its_number_and_what_has_no_endpoint_is_shown_always() {
+    fn a_gauge_that_is_not_written_at_a_look_is_gone() {
         let series = series();
-        let label = Label::new(ENDPOINT, "a \"b\"".to_owned());
-        series.register_gauge(&Key::from_parts("up", vec![label]), &METADATA).set(0.5);
+        let exposition = series.exposition();
+        let look = |services: &[&'static str]| {
+            let text = exposition.look(&HashSet::new(), || services.iter().for_each(|service| up(&series, service)));
+            text.matches("up{service=").count()
+        };
+        assert_eq!([look(&["a", "b"]), kept(&series)], [2, 2]);
+        assert_eq!([look(&["b"]), kept(&series)], [1, 1]);
+        assert_eq!([look(&["a", "b"]), look(&[]), kept(&series)], [2, 0, 0]);
+    }
+
+    #[test]
+    fn a_label_may_say_anything_and_what_has_neither_service_nor_endpoint_is_shown_always() {
+        let series = series();
         series.register_counter(&Key::from_name("all_total"), &METADATA).increment(2);
-        let text = series.exposition().render(&HashSet::from(["a \"b\""]));
-        assert!(text.contains("all_total 2\n") && text.contains("up{endpoint=\"a \\\"b\\\"\"} 0.5\n"), "{text}");
+        let text = series.exposition().look(&HashSet::new(), || up(&series, "a \"b\""));
+        assert!(text.contains("all_total 2\n") && text.contains("up{service=\"a \\\"b\\\"\"} 0.5\n"), "{text}");
     }
 }

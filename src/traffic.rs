@@ -3,7 +3,7 @@
 //! In: that text. Out: counts for each service, over all its routes. Cost: one look at each line; nothing is counted
 //! twice on the way of an exchange for it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde::Serialize;
 
@@ -19,8 +19,8 @@ pub(crate) struct Traffic {
 }
 
 /// By service. The names of services have no character that is escaped in the text.
-pub(crate) fn by_service(text: &str) -> BTreeMap<&str, Traffic> {
-    let mut all: BTreeMap<&str, Traffic> = BTreeMap::new();
+pub(crate) fn by_service(text: &str) -> HashMap<&str, Traffic> {
+    let mut all: HashMap<&str, Traffic> = HashMap::new();
     for line in text.lines() {
         let Some((name, labels)) = line.split_once('{') else { continue };
         if !matches!(name, "weir_requests_total" | "weir_request_seconds_bucket") {
@@ -85,7 +85,7 @@ mod tests {
             weir_tries_total{service=\"a\",endpoint=\"x\",outcome=\"ok\"} 9\n";
         let a = Traffic { requests: 9, errors: 2, seconds: vec![(Some(0.001), 4), (None, 7)] };
         let b = Traffic { requests: 1, errors: 0, seconds: Vec::new() };
-        assert_eq!(by_service(text), BTreeMap::from([("a", a), ("b", b)]));
+        assert_eq!(by_service(text), HashMap::from([("a", a), ("b", b)]));
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
         for text in
             ["weir_requests_total{", "weir_requests_total{service=\"a} 1", "weir_requests_total{service=\"a\"} x"]
         {
-            assert_eq!(by_service(text), BTreeMap::new(), "{text}");
+            assert_eq!(by_service(text), HashMap::new(), "{text}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::kernel;
 use crate::overhead::Overhead;
 use crate::rig::machine;
 use crate::rig::proxy::{Kind, UNOPTIMISED, own_weir};
-use crate::{discovery, hostile, idle, overhead, peers, reload, sim, status};
+use crate::{discovery, hostile, idle, overhead, page, peers, reload, sim, status};
 
 /// Connections in the large case: enough to keep the proxy busy, few enough for their bodies to stay in the caches that
 /// a proxy has in real life.
@@ -75,6 +75,8 @@ enum Command {
     Discovery(discovery::Options),
     /// How long the status of thousands of endpoints takes
     Status(status::Options),
+    /// What the live page of thousands of endpoints costs a browser
+    Page(page::Options),
     /// What reloads of the configuration cost the exchanges beside them
     Reload(reload::Options),
     /// Choices of endpoints compared in a simulator: the same seed gives the same bytes
@@ -215,6 +217,7 @@ impl Command {
             }
             Self::Discovery(options) => discover(&options).await,
             Self::Status(options) => ask_status(&options).await,
+            Self::Page(options) => look_at_page(&options).await,
             Self::Reload(options) => reloads(&options).await,
             Self::Peers(arguments) => peers::run(&arguments, say, note).await,
             Self::Idle { chosen, connections } => {
@@ -296,6 +299,13 @@ fn weir(chosen: Option<&PathBuf>) -> Result<PathBuf, BenchError> {
 
 async fn ask_status(options: &status::Options) -> Result<ExitCode, BenchError> {
     let outcome = status::run(options, &weir(options.weir.as_ref())?).await?;
+    say(outcome.to_string().trim_end());
+    write_json(options.json.as_deref(), &outcome)?;
+    Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn look_at_page(options: &page::Options) -> Result<ExitCode, BenchError> {
+    let outcome = page::run(options, &weir(options.weir.as_ref())?).await?;
     say(outcome.to_string().trim_end());
     write_json(options.json.as_deref(), &outcome)?;
     Ok(if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub(crate) enum BenchError {
     #[error("there is no weir at `{}`: build it (cargo build --profile dist -p weir) or name it with --weir", .path.display())]
     NoWeir { path: PathBuf },
+    #[error("there is no browser to look with: apt-get install chromium chromium-driver")]
+    NoBrowser,
     #[error("none of the chosen proxies is installed")]
     NoProxy,
     #[error("cannot run on core {core}: choose another with --proxy-core and --load-core")]

@@ -8,7 +8,7 @@
 //! `peers` compares latency under load: `docs/guide/peers.md`; `sim` compares choices of endpoints in a simulator:
 //! `docs/benchmarks.md`; `discovery` measures how quickly endpoints come and go: `docs/guide/discovery.md`;
 //! `reload` what reloads cost whom: `docs/guide/reload.md`; `status` what a look at all endpoints costs:
-//! `docs/reference/admin.md`.
+//! `docs/reference/admin.md`; `page` what the page that shows them costs a browser: `docs/guide/operate.md`.
 
 mod case;
 mod cli;
@@ -18,6 +18,7 @@ mod hostile;
 mod idle;
 mod kernel;
 mod overhead;
+mod page;
 mod peers;
 mod plot;
 mod reload;

@@ -66,7 +66,7 @@ impl Display for Table {
                 writeln!(f, "- weir / {}: {median:.2} ({of}); target at most {target}: {verdict}", peer.name())?;
             }
         }
-        for kind in [Kind::Permits, Kind::Queue] {
+        for kind in [Kind::Permits, Kind::Queue, Kind::NoRecent] {
             if let Some((median, least, greatest)) = self.beyond(kind) {
                 let name = kind.name();
                 writeln!(f, "- {name} − weir: {median:+.1} µs (round by round, {least:+.1} to {greatest:+.1})")?;

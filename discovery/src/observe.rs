@@ -12,6 +12,7 @@ const EJECTIONS: &str = "weir_ejections_total";
 const PROBES: &str = "weir_probes_total";
 const UP: &str = "weir_endpoint_up";
 const IN_FLIGHT: &str = "weir_in_flight";
+const RAMP: &str = "weir_slow_start_percent";
 const FOUND: &str = "weir_discovery_endpoints";
 const AGE: &str = "weir_discovery_age_seconds";
 const SOURCE_UP: &str = "weir_discovery_up";
@@ -26,7 +27,7 @@ const RELOAD_OK: &str = "weir_last_reload_successful";
 const REVISION: &str = "weir_snapshot_revision";
 
 /// Every metric of this crate: name, kind, labels, help. Also what `docs/reference/metrics.md` lists.
-pub const METRICS: [(&str, &str, &[&str], &str); 16] = [
+pub const METRICS: [(&str, &str, &[&str], &str); 17] = [
     (
         EJECTIONS,
         "counter",
@@ -36,6 +37,12 @@ pub const METRICS: [(&str, &str, &[&str], &str); 16] = [
     (PROBES, "counter", &["service", "endpoint", "result"], "Probes, by what they found."),
     (UP, "gauge", &["service", "endpoint"], "Whether an endpoint is healthy (1) or ejected (0)."),
     (IN_FLIGHT, "gauge", &["service", "endpoint"], "Exchanges that hold the endpoint now."),
+    (
+        RAMP,
+        "gauge",
+        &["service", "endpoint"],
+        "How much of its share an endpoint of a service with `slow_start` gets, next to the one that has served longest; 100 is all.",
+    ),
     (FOUND, "gauge", &["service", "source"], "Endpoints of the source that count now."),
     (
         AGE,
@@ -83,7 +90,7 @@ pub fn describe() {
 /// Writes the state of every endpoint of this snapshot; for whoever is about to render the metrics.
 ///
 /// Read at that moment rather than written at each change, since probes and exchanges both change it.
-pub fn refresh(snapshot: &Snapshot) {
+pub fn refresh(snapshot: &Snapshot, now: Moment) {
     #[expect(clippy::cast_precision_loss, reason = "a count of snapshots is far below 2^52")]
     gauge!(REVISION).set(snapshot.revision as f64);
     for pool in &snapshot.pools {
@@ -91,6 +98,11 @@ pub fn refresh(snapshot: &Snapshot) {
             let up = if member.live.is_ejected() { 0.0 } else { 1.0 };
             gauge!(UP, labels(pool.service(), member)).set(up);
             gauge!(IN_FLIGHT, labels(pool.service(), member)).set(f64::from(member.live.in_flight()));
+        }
+        if let Some(percent) = pool.slow_start(now) {
+            for member in pool.members() {
+                gauge!(RAMP, labels(pool.service(), member)).set(f64::from(percent.of(member)));
+            }
         }
     }
 }

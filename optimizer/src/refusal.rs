@@ -113,10 +113,15 @@ pub enum Refusal {
         height: u32,
     },
     /// The client stopped sending.
-    #[error("no byte of the body came for {} seconds", .limit.as_secs())]
+    #[error(
+        "the body is too slow: no byte of it came for {} seconds, or fewer than {pace} a second after those",
+        .limit.as_secs()
+    )]
     SlowBody {
-        /// How long was waited for the next bytes.
+        /// How long is waited for the next bytes.
         limit: Duration,
+        /// Bytes a second that must come on average.
+        pace: u64,
     },
     /// The client went away, or broke the framing, in the middle of the body.
     #[error("the body ended early")]

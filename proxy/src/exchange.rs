@@ -129,6 +129,7 @@ impl Exchange<'_> {
     pub(crate) async fn run(mut self, peer: SocketAddr) -> After {
         let snapshot = self.core.reader.load();
         let client = Client::of(peer, self.head, &self.core.trusted_proxies.load());
+        self.record.listener = Some(self.listener.address);
         self.record.client = Some(client.address);
         let id = self.core.request_ids.of(self.head);
         self.record.id.clone_from(&id);

@@ -75,7 +75,7 @@ pub struct Explanation {
 }
 
 /// What would become of this request now, at a listener of these settings.
-pub(crate) fn explain(core: &Core, listener: Option<&ListenerSettings>, question: &Question) -> Explanation {
+pub(crate) fn explain(core: &Core, listener: &ListenerSettings, question: &Question) -> Explanation {
     let snapshot = core.reader.load();
     let mut told = Explanation {
         now: core.clock.now(),
@@ -90,10 +90,8 @@ pub(crate) fn explain(core: &Core, listener: Option<&ListenerSettings>, question
         answered: None,
         refused: None,
     };
-    let refusal = listener
-        .ok_or(Refusal::NoRoute)
-        .and_then(|listener| Ok((listener.address, head_of(question, listener)?)))
-        .and_then(|(listener, head)| told.ask(core, &snapshot, (listener, &head), question.key));
+    let refusal =
+        head_of(question, listener).and_then(|head| told.ask(core, &snapshot, (listener.address, &head), question.key));
     told.refused = refusal.err().map(Refused::from);
     told
 }

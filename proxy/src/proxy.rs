@@ -1,5 +1,6 @@
 //! The proxy as its owner sees it: bind, run, drain.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora_core::connectors::TransportConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use weir_snapshot::{Bytes, Clock, ListenerSettings, Reader, TrustedProxies};
+use weir_snapshot::{Bytes, Clock, ListenerSettings, Reader, Snapshot, TrustedProxies, WorkFrom};
 
 use crate::access_log::AccessLog;
 use crate::body::Budget;
@@ -120,11 +121,10 @@ impl Proxy {
         self.core.recent.newest()
     }
 
-    /// What would become of this request now: which route, service and endpoint, or which refusal. Nothing is counted,
-    /// taken or used up by asking.
-    pub fn explain(&self, question: &Question) -> Explanation {
-        let settings = self.doors.first().map(|(_, door)| door.settings.load_full());
-        explain::explain(&self.core, settings.as_deref(), question)
+    /// What would become of this request now at the listener of these settings: which route, service and endpoint, or
+    /// which refusal. Nothing is counted, taken or used up by asking.
+    pub fn explain(&self, listener: &ListenerSettings, question: &Question) -> Explanation {
+        explain::explain(&self.core, listener, question)
     }
 
     /// Starts accepting, on the runtime of the caller.
@@ -138,7 +138,7 @@ impl Proxy {
             while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
                 let snapshot = core.reader.load();
                 let members = snapshot.pools.iter().flat_map(|pool| pool.members());
-                let known: std::collections::HashSet<Whom> = members.map(Whom::from).collect();
+                let known: HashSet<Whom> = members.map(Whom::from).collect();
                 core.idle.sweep(core.clock.now(), |whom| known.contains(whom));
                 core.observe.sweep();
                 core.works.retain(|service| snapshot.pools.iter().any(|pool| &**pool.service() == service));
@@ -180,17 +180,23 @@ impl Proxy {
     }
 
     /// Brings the gauges up to date that are read rather than counted; call it before metrics are rendered.
-    pub fn refresh_metrics(&self) {
+    pub fn refresh_metrics(&self, snapshot: &Snapshot) {
         self.core.observe.body_memory(self.core.body_budget.used());
-        self.core.observe.queues(&self.core.reader.load().pools);
-        for report in self.work_reports() {
+        self.core.observe.queues(&snapshot.pools);
+        for report in self.work_reports(snapshot) {
             self.core.observe.work_report(&report);
         }
     }
 
-    /// What the services that predict work have learnt, by name.
-    pub fn work_reports(&self) -> Vec<WorkReport> {
-        self.core.works.reports()
+    /// What the services of this snapshot that predict work have learnt, by name.
+    pub fn work_reports(&self, snapshot: &Snapshot) -> Vec<WorkReport> {
+        // What is learnt is kept while the service is there; it is of no use to one that a reload has told not to predict.
+        let routes = snapshot.routes.routes().iter();
+        let predict = routes.filter(|route| route.settings.queueing.work != WorkFrom::Nothing);
+        let predict: HashSet<&str> = predict.map(|route| &**route.pool.service()).collect();
+        let mut reports = self.core.works.reports();
+        reports.retain(|report| predict.contains(&*report.service));
+        reports
     }
 
     /// Asks for the access log's file to be opened anew, as after a rotation; never waits. `false` when there is no log.

@@ -5,7 +5,8 @@
 //! buffers that are there already. An exchange never waits: whose place is being read is not kept.
 //! Queries are left out, for they may hold secrets; so are all fields but the host.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct RecentExchange {
     pub id: String,
     /// When its head was complete.
     pub arrived: Moment,
+    /// The listener that had it, by its configured address; none when its head was refused.
+    pub listener: Option<SocketAddr>,
     /// The client's address, the real one behind trusted proxies.
     pub client: Option<IpAddr>,
     /// As sent, at most 16 bytes; empty when its head was refused, as the following two.
@@ -40,6 +43,8 @@ pub struct RecentExchange {
     pub host: String,
     /// As sent, at most 256 bytes, without the query.
     pub path: String,
+    /// Method, host or path were longer, or no text.
+    pub shortened: bool,
     /// Names of the route and of its service.
     pub route: Option<(Arc<str>, Arc<str>)>,
     /// The hash of what the policy hashes.
@@ -101,15 +106,15 @@ impl Ring {
             Err(TryLockError::WouldBlock) => return,
         };
         let Place { exchange, tries } = &mut *place;
-        let text = |kept: &mut String, bytes: &[u8], longest: usize| {
-            kept.clear();
-            kept.push_str(&String::from_utf8_lossy(bytes.get(..longest).unwrap_or(bytes)));
-        };
-        text(&mut exchange.method, head.map_or(b"", Head::method), LONGEST_METHOD);
-        text(&mut exchange.host, head.and_then(Head::host).unwrap_or_default().as_bytes(), LONGEST_HOST);
-        text(&mut exchange.path, head.map_or(b"", Head::path), LONGEST_PATH);
+        let whole = [
+            keep(&mut exchange.method, head.map_or(b"", Head::method), LONGEST_METHOD),
+            keep(&mut exchange.host, head.and_then(Head::host).unwrap_or_default().as_bytes(), LONGEST_HOST),
+            keep(&mut exchange.path, head.map_or(b"", Head::path), LONGEST_PATH),
+        ];
+        exchange.shortened = whole.contains(&false);
         exchange.number = number + 1;
         exchange.arrived = record.arrived;
+        exchange.listener = record.listener;
         exchange.client = record.client;
         exchange.id = record.id;
         exchange.route = record.route.as_ref().map(|route| (Arc::clone(&route.name), Arc::clone(route.pool.service())));
@@ -137,6 +142,14 @@ impl Ring {
         kept.sort_unstable_by_key(|exchange| std::cmp::Reverse(exchange.number));
         kept
     }
+}
+
+/// Copies at most so many bytes as text; whether that is all of them as they were.
+fn keep(kept: &mut String, bytes: &[u8], longest: usize) -> bool {
+    kept.clear();
+    let text = String::from_utf8_lossy(bytes.get(..longest).unwrap_or(bytes));
+    kept.push_str(&text);
+    bytes.len() <= longest && matches!(text, Cow::Borrowed(_))
 }
 
 #[cfg(test)]

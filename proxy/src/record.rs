@@ -1,6 +1,6 @@
 //! What happened in one exchange, for the metrics and the access log.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(crate) type Tries = SmallVec<[(Arc<str>, &'static str); 1]>;
 pub(crate) struct Record {
     /// When the head was complete.
     pub(crate) arrived: Moment,
+    /// Where it came in, by the configured address.
+    pub(crate) listener: Option<SocketAddr>,
     pub(crate) client: Option<IpAddr>,
     pub(crate) id: String,
     pub(crate) route: Option<Arc<Route>>,
@@ -44,6 +46,7 @@ impl Record {
     pub(crate) fn new(arrived: Moment) -> Self {
         Self {
             arrived,
+            listener: None,
             client: None,
             id: String::new(),
             route: None,

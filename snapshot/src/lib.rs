@@ -37,7 +37,7 @@ pub use settings::{
     BudgetRules, HealthRules, KeySource, ListenerSettings, Probe, ProbeKind, Queueing, RetryRules, RouteSettings,
     Timeouts, TrustedProxies, WhenAllEjected, WorkFrom,
 };
-pub use slow_start::{SlowStart, Starts};
+pub use slow_start::{Percent, SlowStart, Starts};
 pub use template::{Part, Template, TemplateError, VARIABLES, Variable};
 pub use units::{Bytes, Millis, Moment};
 pub use verdict::{Transition, Verdict};

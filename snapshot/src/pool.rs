@@ -16,7 +16,7 @@ use weir_balance::{
 
 use crate::lease::{Hold, Lease};
 use crate::live::{Admission, Live};
-use crate::slow_start::Ramps;
+use crate::slow_start::{Percent, Ramps};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::{Answer, HealthRules, Moment, Permits, SlowStart, WhenAllEjected, Wish};
@@ -336,6 +336,12 @@ impl Pool {
     /// What dice are made from.
     pub(crate) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// How much of its share each endpoint gets; `None` for a service without slow start. For status pages, not for
+    /// requests: it looks at every endpoint.
+    pub fn slow_start(&self, now: Moment) -> Option<Percent> {
+        Some(self.slow_start.as_ref()?.percent(now, &self.members))
     }
 
     /// How far endpoints are that came a short time ago; `None` while there are none.

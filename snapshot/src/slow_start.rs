@@ -56,6 +56,10 @@ pub struct SlowStart {
 }
 
 impl SlowStart {
+    pub(crate) fn percent(&self, now: Moment, members: &[Member]) -> Percent {
+        Percent(self.at(now).map(|ramps| ramps.furthest(members)))
+    }
+
     /// `None` when all endpoints have served for long enough.
     pub(crate) fn at(&self, now: Moment) -> Option<Ramps> {
         let newest = Moment::from_nanos(self.starts.0.load(Relaxed));
@@ -79,12 +83,16 @@ impl Ramps {
 
     /// How far they are that serve: permits are parted relative to the furthest of a tier.
     pub(crate) fn furthest(self, members: &[Member]) -> Furthest {
-        let serves = |member: &&Member| !member.drained && !member.live.is_ejected();
         let same = members.chunk_by(|one, other| one.tier == other.tier);
-        let most = |tier: &[Member]| tier.iter().filter(serves).map(|member| self.of(&member.live)).max();
+        let most =
+            |tier: &[Member]| tier.iter().filter(|member| serves(member)).map(|member| self.of(&member.live)).max();
         let tiers = same.filter_map(|tier| Some((tier.first()?.tier, most(tier)?))).collect();
         Furthest { ramps: self, tiers }
     }
+}
+
+fn serves(member: &Member) -> bool {
+    !member.drained && !member.live.is_ejected()
 }
 
 /// The furthest endpoint of each tier.
@@ -100,5 +108,19 @@ impl Furthest {
         let most = self.tiers.iter().find(|(tier, _)| *tier == member.tier).map_or(Ramp::FULL, |tier| tier.1);
         let part = self.ramps.of(&member.live).part_of(capacity.get(), most);
         NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+/// How much of its share each endpoint of a service gets.
+#[derive(Debug)]
+pub struct Percent(Option<Furthest>);
+
+impl Percent {
+    /// 1 to 100, next to the endpoint of its tier that is furthest; 100 of one that is ejected or drained, for that is not
+    /// what holds it back.
+    pub fn of(&self, member: &Member) -> u32 {
+        const ALL: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+        let furthest = self.0.as_ref().filter(|_| serves(member));
+        furthest.map_or(ALL, |furthest| furthest.part_of(ALL, member)).get()
     }
 }

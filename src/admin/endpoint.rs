@@ -1,7 +1,7 @@
 //! One endpoint as status pages show it.
 
 use serde::Serialize;
-use weir_snapshot::{Condition, Failure, LeaseKind, Member, Pool, QueueRules, Tier};
+use weir_snapshot::{Condition, Failure, LeaseKind, Member, Percent, Pool, QueueReport, QueueRules, Tier};
 
 use super::times::{Times, seconds};
 
@@ -27,6 +27,8 @@ pub(crate) struct Endpoint<'a> {
     /// Estimate, under `peak-ewma` once it has answered.
     pub(crate) latency_seconds: Option<f64>,
     pub(crate) weight: u16,
+    /// How much of its share it gets, next to the endpoint that has served longest, under a `slow_start`.
+    pub(crate) slow_start_percent: Option<u32>,
     /// `primary`, `backup`, or the priority of SRV records.
     pub(crate) tier: TierName,
     /// Where it is known from.
@@ -79,19 +81,28 @@ impl From<TierName> for String {
     }
 }
 
-impl<'a> Endpoint<'a> {
-    pub(crate) fn of(
-        pool: &Pool,
-        member: &'a Member,
-        queue: Option<&QueueRules>,
-        source: &'a str,
-        times: &Times,
-    ) -> Self {
+/// What the endpoints of one service have in common.
+pub(crate) struct Common<'a> {
+    pool: &'a Pool,
+    queue: Option<QueueRules>,
+    slow_start: Option<Percent>,
+    times: Times,
+}
+
+impl<'a> Common<'a> {
+    pub(crate) fn of(pool: &'a Pool, queue: Option<&QueueReport>, times: &Times) -> Self {
+        let queue = queue.map(|queue| queue.rules);
+        Self { pool, queue, slow_start: pool.slow_start(times.now), times: *times }
+    }
+
+    /// How one of them stands, which is known from this source.
+    pub(crate) fn endpoint(&self, member: &'a Member, source: &'a str) -> Endpoint<'a> {
+        let Self { pool, queue, slow_start, times } = self;
         let (live, now) = (&member.live, times.now);
         let since = Some(live.since()).filter(|since| since.as_nanos() > 0);
         let latency = live.latency(now).estimate;
         let capacity = queue.map(|rules| live.lowered(member.capacity.unwrap_or(rules.capacity), now).get());
-        Self {
+        Endpoint {
             address: &member.label,
             state: word(live.condition(now, pool.health())),
             drained: member.drained,
@@ -103,6 +114,7 @@ impl<'a> Endpoint<'a> {
             capacity,
             latency_seconds: latency.map(|nanos| seconds(std::time::Duration::from_nanos(nanos.0))),
             weight: member.weight.get(),
+            slow_start_percent: slow_start.as_ref().map(|percent| percent.of(member)),
             tier: TierName(member.tier),
             source,
             overridden: member.believed.map(|believed| Override {

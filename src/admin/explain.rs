@@ -1,16 +1,20 @@
 //! `GET /api/explain`: where a request would go now, and why there.
 //!
-//! In: what the proxy says it would do. Out: that in words, with every endpoint that might have had it.
+//! In: what the proxy says it would do, at each listener. Out: that in words, with every endpoint that might have had it.
+//! Cost: that of a request up to its lease for each listener, and a status of the service.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use weir_proxy::{Explanation, Refused};
+use weir_discovery::Report;
+use weir_proxy::{Explanation, ListenerReport, Proxy, Question, Refused};
 use weir_snapshot::{Chosen, Condition, KeySource, LeaseKind, Member, Outlook, Pool, QueueReport, Route};
 
-use super::endpoint::{Endpoint, right, word};
+use super::endpoint::{Common, Endpoint, right, word};
 use super::recent::Exchange;
-use super::status::{Origins, WRITTEN};
+use super::status::{self, WRITTEN};
 use super::times::{Times, seconds};
 
 /// What would become of a request.
@@ -20,6 +24,17 @@ pub(crate) struct Explained<'a> {
     now_unix_seconds: f64,
     /// What became of the exchange that was asked about.
     recorded: Option<Exchange>,
+    #[serde(flatten)]
+    here: Here<'a>,
+    /// What would become of it at the other listeners, where that is something else.
+    elsewhere: Vec<Here<'a>>,
+}
+
+/// What would become of a request at some listeners.
+#[derive(Serialize)]
+pub(crate) struct Here<'a> {
+    /// Their addresses.
+    listeners: Vec<String>,
     host: Option<&'a str>,
     /// As routes are matched against.
     path: Option<&'a str>,
@@ -80,13 +95,54 @@ struct Outcome<'a> {
     why: String,
 }
 
-/// The whole explanation. `recorded` is the exchange that was asked about, if one was.
+/// The whole explanation: of the first of these, and of the others as elsewhere. `recorded` is the exchange that was asked
+/// about, if one was.
 pub(crate) fn explained<'a>(
-    found: &'a Explanation,
-    origins: &Origins<'a>,
+    found: &'a [Found],
+    report: &'a Report,
     recorded: Option<Exchange>,
     times: &Times,
-) -> Explained<'a> {
+) -> Option<Explained<'a>> {
+    let mut each = found.iter().map(|found| here(found, report, times));
+    Some(Explained {
+        revision: found.first()?.explanation.revision,
+        now_unix_seconds: times.unix_now(),
+        recorded,
+        here: each.next()?,
+        elsewhere: each.collect(),
+    })
+}
+
+/// What the proxy says of a request, and at which listeners.
+pub(crate) struct Found {
+    pub(crate) listeners: Vec<SocketAddr>,
+    pub(crate) explanation: Explanation,
+}
+
+/// What the proxy says of a request at each of these listeners, those together where it is the same.
+pub(crate) fn ask(proxy: &Proxy, listeners: &[ListenerReport], question: &Question) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
+    for listener in listeners {
+        let explanation = proxy.explain(&listener.settings, question);
+        match all.iter_mut().find(|found| is_same(&found.explanation, &explanation)) {
+            Some(found) => found.listeners.push(listener.address),
+            None => all.push(Found { listeners: vec![listener.address], explanation }),
+        }
+    }
+    all
+}
+
+/// Whether two listeners do the same with a request. After the route they do: what may differ then is what happened
+/// between the two questions.
+fn is_same(one: &Explanation, other: &Explanation) -> bool {
+    match (&one.route, &other.route) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => one.refused == other.refused && one.path == other.path,
+        _ => false,
+    }
+}
+
+fn here<'a>(Found { listeners, explanation: found }: &'a Found, report: &'a Report, times: &Times) -> Here<'a> {
     let route = found.route.as_deref();
     let pool = route.filter(|_| found.answered.is_none()).map(|route| &*route.pool);
     let queue = pool.and_then(Pool::permits).map(|permits| permits.report());
@@ -94,19 +150,21 @@ pub(crate) fn explained<'a>(
         Some(Outlook::Chosen(chosen)) => Some(chosen),
         _ => None,
     };
-    let candidate = |pool: &'a Pool, member: &'a Member| {
-        let source = origins.get(&member.address).copied().unwrap_or(WRITTEN);
-        let is_chosen = chosen.is_some_and(|chosen| std::ptr::eq(pool.member(chosen.slot), member));
-        Candidate {
-            endpoint: Endpoint::of(pool, member, queue.as_ref().map(|queue| &queue.rules), source, times),
-            chosen: is_chosen,
-            why: standing(pool, member, queue.as_ref(), times),
-        }
+    let candidates = |pool: &'a Pool| {
+        let origins = status::origins(status::sources(report, pool.service()));
+        let common = Common::of(pool, queue.as_ref(), times);
+        let candidate = |member: &'a Member| {
+            let source = origins.get(&member.address).copied().unwrap_or(WRITTEN);
+            Candidate {
+                endpoint: common.endpoint(member, source),
+                chosen: chosen.is_some_and(|chosen| std::ptr::eq(pool.member(chosen.slot), member)),
+                why: standing(pool, member, queue.as_ref(), times),
+            }
+        };
+        pool.members().iter().map(candidate).collect()
     };
-    Explained {
-        revision: found.revision,
-        now_unix_seconds: times.unix_now(),
-        recorded,
+    Here {
+        listeners: listeners.iter().map(ToString::to_string).collect(),
         host: found.host.as_deref(),
         path: found.path.as_deref(),
         client: found.client.to_string(),
@@ -119,9 +177,7 @@ pub(crate) fn explained<'a>(
             max: queue.rules.order.max,
             work_seconds: found.work.map(|work| seconds(Duration::from_nanos(work.0))),
         }),
-        candidates: pool
-            .map(|pool| pool.members().iter().map(|member| candidate(pool, member)).collect())
-            .unwrap_or_default(),
+        candidates: pool.map(candidates).unwrap_or_default(),
         outcome: outcome(found, times),
     }
 }

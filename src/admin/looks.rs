@@ -1,6 +1,5 @@
 //! Calls that change nothing: gather, and write down.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use weir_proxy::{Question, RecentExchange};
 use super::Admin;
 use super::answer::{Mistake, json};
 use super::door::Peer;
-use super::explain::explained;
+use super::explain::{ask, explained};
 use super::query::Query;
 use super::recent::{Exchange, Recent};
 use super::reloads::Configuration;
@@ -33,13 +32,18 @@ pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Stri
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let snapshot = admin.reader.load();
-    weir_discovery::observe::refresh(&snapshot);
-    weir_discovery::observe::refresh_sources(&admin.report(), admin.clock.now());
-    admin.proxy.refresh_metrics();
-    let text = admin.exposition.render(&present(&snapshot));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+pub(crate) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Mistake> {
+    aside(move || {
+        let snapshot = admin.reader.load();
+        let text = admin.exposition.look(&present(&snapshot), || {
+            let now = admin.clock.now();
+            weir_discovery::observe::refresh(&snapshot, now);
+            weir_discovery::observe::refresh_sources(&admin.report(), now);
+            admin.proxy.refresh_metrics(&snapshot);
+        });
+        Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    })
+    .await
 }
 
 /// `GET /api/status`: of everything, or with `service=NAME` of one service.
@@ -53,11 +57,12 @@ pub(crate) async fn status(State(admin): State<Arc<Admin>>, request: Request) ->
         let report = admin.report();
         let parts = Parts {
             times: Times::read(admin.clock),
+            started_unix_seconds: admin.started_unix_seconds,
             readiness: admin.readiness(),
             snapshot: &snapshot,
             report: &report,
             listeners: admin.proxy.listeners(),
-            work: admin.proxy.work_reports(),
+            work: admin.proxy.work_reports(&snapshot),
             configuration: Configuration::of(&admin.reloader),
         };
         Ok(json(StatusCode::OK, &status::status(&parts, query.get("service"))))
@@ -99,7 +104,7 @@ pub(crate) async fn explain(
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: Request,
 ) -> Result<Response, Mistake> {
-    let query = Query::read(request.uri(), &["url", "method", "client", "length", "id"], &["header"])?;
+    let query = Query::read(request.uri(), &["url", "method", "client", "length", "listener", "id"], &["header"])?;
     aside(move || explained_to(&admin, &query, peer)).await
 }
 
@@ -109,18 +114,29 @@ fn explained_to(admin: &Admin, query: &Query, peer: SocketAddr) -> Result<Respon
         Some(exchange) => again(exchange)?,
         None => question(query, peer)?,
     };
-    let found = admin.proxy.explain(&question);
-    let report = admin.report();
-    let service = found.route.as_ref().map(|route| &**route.pool.service());
-    let origins = service.map_or_else(HashMap::new, |service| status::origins(status::sources(&report, service)));
-    let times = Times::read(admin.clock);
+    let mut listeners = admin.proxy.listeners();
+    if let Some(named) = query.parse("listener", "an address such as `127.0.0.1:8080`")? {
+        let all: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
+        listeners.retain(|listener| listener.address == named);
+        if listeners.is_empty() {
+            let help = format!("the listeners are {}", all.join(", "));
+            return Err(Mistake::missing(format!("there is no listener at `{named}`"), help));
+        }
+    } else if let Some(had) = recorded.as_ref().and_then(|exchange| exchange.listener) {
+        listeners.retain(|listener| listener.settings.address == had);
+    }
+    let (found, report, times) = (ask(&admin.proxy, &listeners, &question), admin.report(), Times::read(admin.clock));
     let recorded = recorded.map(|exchange| Exchange::of(exchange, &times));
-    Ok(json(StatusCode::OK, &explained(&found, &origins, recorded, &times)))
+    let told = explained(&found, &report, recorded, &times);
+    // A configuration without a listener is refused.
+    let told = told.ok_or_else(|| Mistake::missing("there is no listener", "configure one"))?;
+    Ok(json(StatusCode::OK, &told))
 }
 
 /// The exchange with this id, if it is still kept.
 fn recorded(admin: &Admin, query: &Query, id: &str) -> Result<RecentExchange, Mistake> {
-    let alone = ["url", "method", "client", "length", "header"].iter().all(|other| query.get(other).is_none());
+    let alone =
+        ["url", "method", "client", "length", "listener", "header"].iter().all(|other| query.get(other).is_none());
     if !alone {
         return Err(Mistake::bad("`id` says all there is to say", "leave out the other arguments"));
     }
@@ -135,6 +151,12 @@ fn again(exchange: &RecentExchange) -> Result<Question, Mistake> {
     if exchange.method.is_empty() {
         let help = "its refusal says what was wrong with it: GET /api/recent shows it";
         return Err(Mistake::bad("this exchange had no head that could be read", help));
+    }
+    if exchange.shortened {
+        let error =
+            "the method, host or path of this exchange is not kept whole, and what is kept of it is another request";
+        let help = "GET /api/recent shows what became of it; ask with `url=` and all of its path";
+        return Err(Mistake::new(StatusCode::CONFLICT, error, help));
     }
     let url = if exchange.host.is_empty() {
         exchange.path.clone()

@@ -19,6 +19,7 @@ mod recent;
 mod reloads;
 mod status;
 mod times;
+mod told;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use weir_discovery::{Control, Report};
 use weir_proxy::Proxy;
-use weir_snapshot::{Clock, Reader};
+use weir_snapshot::{Clock, Moment, Reader};
 
 pub(crate) use access::{Access, TokenError};
 
@@ -39,6 +40,7 @@ use crate::metrics::present;
 use crate::reload::Reloader;
 use crate::series::Exposition;
 use status::Ready;
+use times::Times;
 
 /// What the admin listener tells about.
 pub(crate) struct AdminParts {
@@ -57,6 +59,8 @@ pub(crate) struct AdminParts {
 /// The admin listener of one weir.
 pub(crate) struct Admin {
     clock: Clock,
+    /// Read once: what two clocks say differs a little each time.
+    started_unix_seconds: f64,
     reader: Reader,
     report: watch::Receiver<Arc<Report>>,
     exposition: Exposition,
@@ -78,6 +82,7 @@ impl Admin {
         let AdminParts { clock, reader, report, exposition, proxy, control, reloader, access, recent } = parts;
         Self {
             clock,
+            started_unix_seconds: Times::read(clock).unix(Moment::default()),
             reader,
             report,
             exposition,

@@ -1,6 +1,6 @@
 //! The live page: files that are part of the binary, and ask nobody else for anything.
 //!
-//! In: a path. Out: the file. Cost: some 25 KiB in all, once for a visit.
+//! In: a path. Out: the file. Cost: some 35 KiB in all, once for a visit.
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -8,11 +8,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 /// Path, type, text.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/page/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("/page/rates.js", "text/javascript; charset=utf-8", include_str!("page/rates.js")),
+    ("/page/state.js", "text/javascript; charset=utf-8", include_str!("page/state.js")),
+    ("/page/dialogs.js", "text/javascript; charset=utf-8", include_str!("page/dialogs.js")),
     ("/page/stream.js", "text/javascript; charset=utf-8", include_str!("page/stream.js")),
     ("/page/view.js", "text/javascript; charset=utf-8", include_str!("page/view.js")),
 ];
@@ -56,6 +58,44 @@ mod tests {
             // The name of SVG's elements is no address.
             let text = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!text.contains("://") && !text.contains("src=\"//"), "{path}");
+        }
+    }
+
+    /// How far apart two colours are, as WCAG 2 reckons it: 1 to 21.
+    fn contrast(one: &str, other: &str) -> f64 {
+        let light = |colour: &str| {
+            let digits = colour.trim_start_matches('#');
+            let number = u32::from_str_radix(digits, 16).unwrap();
+            // `#fff` is short for `#ffffff`.
+            let (width, factor) = if digits.len() == 6 { (8, 1) } else { (4, 17) };
+            let part = |index: u32| {
+                let level = (number >> (width * (2 - index)) & ((1 << width) - 1)) * factor;
+                let value = f64::from(level) / 255.0;
+                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * part(0) + 0.7152 * part(1) + 0.0722 * part(2)
+        };
+        let (one, other) = (light(one) + 0.05, light(other) + 0.05);
+        (one / other).max(other / one)
+    }
+
+    #[test]
+    fn every_text_can_be_read_by_day_and_by_night() {
+        let (_, _, style) = FILES[1];
+        let palettes: Vec<_> = style.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        assert_eq!(palettes.len(), 2);
+        for palette in palettes {
+            let colour = |name: &str| {
+                let found = palette.split(';').filter_map(|line| line.trim().split_once(": "));
+                found.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap()
+            };
+            for text in ["--text", "--soft", "--accent", "--good", "--warn", "--bad"] {
+                for back in ["--back", "--card"] {
+                    let found = contrast(colour(text), colour(back));
+                    assert!(found >= 4.5, "{text} on {back}: {found:.2} in {palette}");
+                }
+            }
+            assert!(contrast(colour("--on-accent"), colour("--accent")) >= 4.5, "{palette}");
         }
     }
 

@@ -21,11 +21,15 @@ pub(crate) struct Exchange {
     number: u64,
     id: Option<String>,
     arrived_unix_seconds: f64,
+    /// As configured.
+    listener: Option<String>,
     client: Option<String>,
     method: Option<String>,
     host: Option<String>,
     /// Without the query.
     path: Option<String>,
+    /// Method, host or path are not kept whole.
+    shortened: bool,
     route: Option<String>,
     service: Option<String>,
     tries: Vec<Try>,
@@ -64,10 +68,12 @@ impl Exchange {
             number: exchange.number,
             id: text(exchange.id),
             arrived_unix_seconds: times.unix(exchange.arrived),
+            listener: exchange.listener.map(|listener| listener.to_string()),
             client: exchange.client.map(|client| client.to_string()),
             method: text(exchange.method),
             host: text(exchange.host),
             path: text(exchange.path),
+            shortened: exchange.shortened,
             route,
             service,
             tries: tries.map(|(endpoint, outcome)| Try { endpoint: endpoint.to_string(), outcome }).collect(),

@@ -13,7 +13,7 @@ use weir_discovery::{Readiness, Report, SourceReport};
 use weir_proxy::{Coefficients, ListenerReport, WorkReport};
 use weir_snapshot::{Condition, Pool, QueueReport, Route, Snapshot, WhenAllEjected};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Common, Endpoint};
 use super::reloads::Configuration;
 use super::times::{Times, seconds};
 
@@ -30,6 +30,8 @@ pub(crate) struct Status<'a> {
     /// Grows with every change of routes, services or endpoints.
     revision: u64,
     now_unix_seconds: f64,
+    /// When weir was started: the same for as long as it runs, and another for the next one.
+    started_unix_seconds: f64,
     uptime_seconds: f64,
     readiness: &'a Ready,
     configuration: &'a Configuration,
@@ -155,6 +157,7 @@ struct SourceStatus<'a> {
 /// What the document is made of.
 pub(crate) struct Parts<'a> {
     pub(crate) times: Times,
+    pub(crate) started_unix_seconds: f64,
     pub(crate) readiness: Ready,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) report: &'a Report,
@@ -172,6 +175,7 @@ pub(crate) fn status<'a>(parts: &'a Parts<'a>, only: Option<&str>) -> Status<'a>
         version: env!("CARGO_PKG_VERSION"),
         revision: parts.snapshot.revision,
         now_unix_seconds: times.unix_now(),
+        started_unix_seconds: parts.started_unix_seconds,
         uptime_seconds: seconds(Duration::from_nanos(times.now.as_nanos())),
         readiness: &parts.readiness,
         configuration: &parts.configuration,
@@ -209,11 +213,8 @@ fn service<'a>(parts: &'a Parts<'a>, pool: &'a Pool) -> Service<'a> {
     let sources = sources(parts.report, name);
     let from = origins(sources);
     let queue = pool.permits().map(|permits| permits.report());
-    let rules = queue.as_ref().map(|queue| &queue.rules);
-    let endpoint = |member: &'a weir_snapshot::Member| {
-        let source = from.get(&member.address).copied().unwrap_or(WRITTEN);
-        Endpoint::of(pool, member, rules, source, times)
-    };
+    let common = Common::of(pool, queue.as_ref(), times);
+    let endpoint = |member| common.endpoint(member, from.get(&member.address).copied().unwrap_or(WRITTEN));
     let endpoints: Vec<_> = pool.members().iter().map(endpoint).collect();
     Service {
         name,

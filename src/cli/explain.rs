@@ -3,7 +3,7 @@
 use super::client::{Call, Client, Failure};
 use super::out::{Paint, print, say, visible};
 use super::screen::Screen;
-use super::shape::{Exchange, Explained};
+use super::shape::{Exchange, Explained, Here};
 use super::table::{Cell, Column, Look, render};
 use super::words::{duration, span, state};
 use super::{ExplainArgs, escaped};
@@ -13,6 +13,7 @@ pub(super) async fn explain(args: &ExplainArgs, client: &Client, screen: &Screen
     let given = [("url", &args.url), ("id", &args.id), ("method", &args.method)];
     query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
     query.extend(args.client.map(|client| ("client", client.to_string())));
+    query.extend(args.listener.map(|listener| ("listener", listener.to_string())));
     query.extend(args.length.map(|length| ("length", length.to_string())));
     query.extend(args.header.iter().map(|header| ("header", header.clone())));
     let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
@@ -37,12 +38,25 @@ const COLUMNS: [Column; 7] = [
 
 /// The whole explanation.
 fn page(explained: &Explained, look: Look) -> String {
-    let Explained { now_unix_seconds: now, recorded, host, path, client, route, .. } = explained;
-    let Explained { service, policy, key, queue, candidates, outcome, .. } = explained;
-    let mut lines: Vec<(&str, String)> = Vec::new();
-    if let Some(exchange) = recorded {
-        lines.push(("then", then(exchange, *now)));
+    let Explained { now_unix_seconds: now, recorded, here, elsewhere } = explained;
+    let then = recorded.as_ref().map(|exchange| line("then", &then(exchange, *now), look));
+    let mut page = then.unwrap_or_default();
+    for one in std::iter::once(here).chain(elsewhere) {
+        if !elsewhere.is_empty() {
+            if !page.is_empty() {
+                page.push('\n');
+            }
+            page.push_str(&line("listener", &one.listeners.join(", "), look));
+        }
+        page.push_str(&at(one, look));
     }
+    page
+}
+
+/// What would become of it at some listeners.
+fn at(here: &Here, look: Look) -> String {
+    let Here { host, path, client, route, service, policy, key, queue, candidates, outcome, .. } = here;
+    let mut lines: Vec<(&str, String)> = Vec::new();
     let whom = host.as_deref().unwrap_or("(no host)");
     lines.push(("request", format!("{whom}{} from {client}", path.as_deref().unwrap_or(" (no path)"))));
     match route {

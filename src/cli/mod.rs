@@ -215,8 +215,11 @@ struct ExplainArgs {
     /// Bytes of the body
     #[arg(long, value_name = "BYTES")]
     length: Option<u64>,
+    /// The listener that it comes to, by its address; all of them when left out
+    #[arg(long, value_name = "ADDRESS")]
+    listener: Option<SocketAddr>,
     /// Instead of all these: a request that was served, by its `X-Request-Id`
-    #[arg(long, conflicts_with_all = ["url", "method", "client", "header", "length"])]
+    #[arg(long, conflicts_with_all = ["url", "method", "client", "header", "length", "listener"])]
     id: Option<String>,
     #[command(flatten)]
     remote: Remote,

@@ -203,6 +203,18 @@ pub(super) struct Try {
 pub(super) struct Explained {
     pub(super) now_unix_seconds: f64,
     pub(super) recorded: Option<Exchange>,
+    #[serde(flatten)]
+    pub(super) here: Here,
+    /// What differs at other listeners.
+    #[serde(default)]
+    pub(super) elsewhere: Vec<Here>,
+}
+
+/// What would become of a request at some listeners.
+#[derive(Debug, Deserialize)]
+pub(super) struct Here {
+    #[serde(default)]
+    pub(super) listeners: Vec<String>,
     pub(super) host: Option<String>,
     pub(super) path: Option<String>,
     pub(super) client: String,

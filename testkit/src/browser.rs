@@ -55,6 +55,11 @@ impl Browser {
         self.call("POST", "actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }));
     }
 
+    /// What a command of the browser's `DevTools` protocol gives.
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.call("POST", "goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
     /// What the page has written to its console since the last question, faults of loading among them.
     pub fn console(&self) -> Vec<String> {
         let log = self.call("POST", "se/log", &json!({ "type": "browser" }));

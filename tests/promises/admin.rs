@@ -347,7 +347,8 @@ fn under_a_hash_policy_a_request_always_goes_where_explain_says() {
             // The field is not kept, but the hash of the key is.
             let again = look(&weir, &format!("/api/explain?id={id}"), 200);
             assert_eq!((&again["key"], &again["outcome"]), (&told["key"], &told["outcome"]));
-            assert_eq!(again["recorded"], found);
+            // Not its moment, to the millisecond: two calls read two clocks anew.
+            assert_eq!(again["recorded"]["number"], found["number"]);
         }
     }
 }

@@ -13,6 +13,8 @@ mod demo;
 mod deploy;
 mod discovery;
 mod dns;
+mod events;
+mod explain;
 mod fleet;
 mod health;
 mod life;

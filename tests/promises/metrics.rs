@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use weir_testkit::{Endpoint, Plan, Raw, Reply, eventually};
+use weir_testkit::{Endpoint, Plan, Raw, Reply, Weir, eventually};
 
-use crate::support::{Setup, ask, get, post, wait_for_exchanges};
+use crate::support::{Setup, WEIR, ask, get, post, wait_for_exchanges};
 
 #[path = "../../src/admin/observe.rs"]
 #[expect(dead_code, reason = "of the binary's own list only the names are looked at")]
@@ -35,7 +35,7 @@ fn exposition() -> String {
     let files = format!("file = [{{ path = \"{}\" }}, {{ path = \"/nowhere/list.toml\" }}]", none.display());
     let weir = Setup::before(&[&dying, &cutting, &good])
         .service(&files)
-        .service("work = \"content-length\"\nqueue = { capacity = 100 }")
+        .service("work = \"content-length\"\nqueue = { capacity = 100 }\nslow_start = \"1h\"")
         .route("host = \"weir.test\"\nretry = { budget = \"0%\", budget_floor = 1 }")
         .service("health = { kind = \"http\", path = \"/\", interval = \"20ms\", failures = 2 }")
         .start();
@@ -121,12 +121,77 @@ fn a_client_cannot_make_a_series() {
     assert_eq!(series(), before);
 }
 
+/// The names of the gauges in this text, each with the labels of its series.
+fn gauges(text: &str) -> Vec<(&str, &str)> {
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" gauge"));
+    let gauges: BTreeSet<&str> = kinds.collect();
+    let series = text.lines().filter_map(|line| line.split_once('{'));
+    series.filter(|(name, _)| gauges.contains(name)).collect()
+}
+
+#[test]
+fn what_a_reload_takes_away_leaves_no_gauge_behind() {
+    let endpoint = Endpoint::replying(Reply::new(200));
+    let address = endpoint.address();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.toml");
+    std::fs::write(&list, format!("endpoints = [\"{address}\"]")).unwrap();
+    let file = format!("file = {{ path = \"{}\" }}\n", list.display());
+    let more = format!("{file}work = \"content-length\"\nqueue = {{ capacity = 100 }}\nslow_start = \"1h\"\n");
+    let toml = |s: &str, t: &str| format!("{}{s}{t}", Setup::of(&[address]).toml());
+    let t = format!("[[route]]\npath = \"/t/\"\nservice = \"t\"\n[[service]]\nname = \"t\"\npolicy = \"p2c\"\n{more}");
+    let weir = Weir::start(WEIR, &toml(&more, &t));
+    let mut client = Raw::connect(weir.address());
+    for target in ["/", "/t/"] {
+        assert_eq!(ask(&mut client, post(target, b"body")).status, 200);
+    }
+    wait_for_exchanges(&weir, 2);
+    let text = || Raw::get(weir.admin(), "/metrics").text();
+    let before = text();
+    let all = [
+        "weir_endpoint_up",
+        "weir_in_flight",
+        "weir_permits",
+        "weir_slow_start_percent",
+        "weir_queue_waiting",
+        "weir_work_milliseconds",
+        "weir_discovery_up",
+        "weir_discovery_endpoints",
+        "weir_discovery_age_seconds",
+        "weir_discovery_stale_seconds",
+        "weir_discovery_known_leader",
+    ];
+    for (name, service) in all.iter().flat_map(|name| [(name, "s"), (name, "t")]) {
+        let of = format!("service=\"{service}\"");
+        assert!(
+            gauges(&before).iter().any(|(gauge, labels)| gauge == name && labels.contains(&of)),
+            "{name} {service}"
+        );
+    }
+    weir.rewrite(&toml("", ""));
+    weir.wait_for_metric("weir_reloads_total", &[("result", "applied")], |reloads| reloads >= 1.0);
+    let after = text();
+    let mut left: Vec<_> =
+        gauges(&after).into_iter().filter(|(_, labels)| labels.contains("service=")).map(|(name, _)| name).collect();
+    left.dedup();
+    assert_eq!(left, ["weir_endpoint_up", "weir_in_flight"], "{after}");
+    // The endpoint is there still, but not in the service that is not.
+    let of_endpoint = |line: &&str| line.contains("service=\"t\"") && line.contains("endpoint=");
+    assert_eq!(after.lines().filter(of_endpoint).collect::<Vec<_>>(), Vec::<&str>::new());
+    // What was counted was counted.
+    assert!(after.contains("weir_requests_total{route=\"/t/\",service=\"t\",code=\"2xx\"} 1\n"), "{after}");
+    weir.rewrite(&toml(&more, &t));
+    eventually("they are back", || gauges(&text()).len() == gauges(&before).len());
+}
+
 /// The page as it should be.
 fn page() -> String {
     let mut page = "# Metrics\n\nThis page is made from the lists in the three `observe.rs` of `proxy/src`, `discovery/src` and `src/admin`; \
         change those, then run\n`UPDATE=1 cargo nextest run -p weir metrics`. Names and labels are a contract.\n\n\
         `GET /metrics` on the admin listener, in the text format of Prometheus. Labels come from the configuration and from\n\
-        fixed lists, never from requests. Series of endpoints that are configured no more are left out.\n\n\
+        fixed lists, never from requests. What is not there is not shown: an endpoint, source or service that has left, or a queue\n\
+        that a reload has taken away, has no gauge any more, and an endpoint no counter. Counters and histograms of routes,\n\
+        services and sources stay until weir ends, for what was counted was counted.\n\n\
         | metric | kind | labels | meaning |\n|---|---|---|---|\n"
         .to_owned();
     for (name, (kind, labels, help)) in contract() {

@@ -97,7 +97,7 @@ impl Conditions {
             (Kind::Haproxy, _) if self.bytes == Bytes::Misleading => 0.8,
             (Kind::Haproxy, Metric::SmallP99) if peer.name == "haproxy-class" => 0.9,
             (Kind::Haproxy, _) if peer.name == "haproxy-class" => 0.8,
-            (Kind::Haproxy | Kind::Weir | Kind::Permits | Kind::Queue, _) => 1.0,
+            (Kind::Haproxy | Kind::Weir | Kind::Permits | Kind::Queue | Kind::NoRecent, _) => 1.0,
             (Kind::Nginx | Kind::Envoy, Metric::P50 | Metric::Mean) => 0.65,
             (Kind::Nginx | Kind::Envoy, Metric::P99) => 0.7,
             (Kind::Nginx | Kind::Envoy, Metric::SmallP99) => 0.75,

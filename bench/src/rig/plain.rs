@@ -12,7 +12,7 @@ use super::proxy::Kind;
 /// is left for the caller to fill.
 pub(crate) fn configuration(kind: Kind, endpoint: SocketAddr, listen: SocketAddr, room: usize) -> String {
     let text = match kind {
-        Kind::Weir | Kind::Permits | Kind::Queue => WEIR,
+        Kind::Weir | Kind::Permits | Kind::Queue | Kind::NoRecent => WEIR,
         Kind::Nginx => NGINX,
         Kind::Haproxy => HAPROXY,
         Kind::Envoy => ENVOY,
@@ -24,7 +24,9 @@ pub(crate) fn configuration(kind: Kind, endpoint: SocketAddr, listen: SocketAddr
         Kind::Queue => NARROW,
         _ => "",
     };
+    let recent = if kind == Kind::NoRecent { "recent = 0\n" } else { "" };
     text.replace("{queue}", queue)
+        .replace("{recent}", recent)
         .replace("{listen}", &listen.to_string())
         .replace("{listen_port}", &listen.port().to_string())
         .replace("{endpoint}", &endpoint.to_string())
@@ -37,7 +39,7 @@ threads = 1
 shutdown_delay = "0s"
 [admin]
 listen = "127.0.0.1:0"
-[log]
+{recent}[log]
 access = "off"
 [[listener]]
 address = "127.0.0.1:0"
@@ -139,9 +141,9 @@ mod tests {
     #[test]
     fn a_configuration_has_no_place_left_to_fill() {
         let endpoint = SocketAddr::from(([127, 0, 0, 1], 3001));
-        for kind in [Kind::Weir, Kind::Permits, Kind::Queue, Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
+        for kind in [Kind::Weir, Kind::Permits, Kind::Queue, Kind::NoRecent, Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
             let text = configuration(kind, endpoint, endpoint, 100).replace("{folder}", "");
-            for place in ["{listen", "{endpoint", "{room}", "{queue}"] {
+            for place in ["{listen", "{endpoint", "{room}", "{queue}", "{recent}"] {
                 assert!(!text.contains(place), "{text}");
             }
             assert!(text.contains("3001"), "{text}");

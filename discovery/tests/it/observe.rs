@@ -16,7 +16,7 @@ async fn metrics_tell_what_probes_found_whom_they_ejected_and_who_is_up() {
     let (good, bad) = (labels(good.address), labels(bad.address));
 
     until("ejected", || running.live(1).is_ejected()).await;
-    observe::refresh(&running.publisher.reader().load());
+    observe::refresh(&running.publisher.reader().load(), Moment::default());
     let text = metrics.render();
 
     for line in [
@@ -40,7 +40,7 @@ fn an_endpoint_is_shown_as_it_is_whoever_changed_it() {
     let snapshot = crate::support::assembled(&config, &mut weir_discovery::Lives::new()).unwrap();
     let pool = &snapshot.pools[0];
     let shown = || {
-        metrics::with_local_recorder(&recorder, || observe::refresh(&snapshot));
+        metrics::with_local_recorder(&recorder, || observe::refresh(&snapshot, Moment::default()));
         metrics
             .render()
             .lines()

@@ -82,8 +82,9 @@ async fn route(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Resul
 async fn optimize(shared: &Arc<Shared>, head: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
     let plan = shared.kernel.plan(head.uri.query().unwrap_or_default())?;
     let mut watch = Stopwatch::start();
-    let Received { image, mut memory } =
-        body::receive(&head.headers, body, shared.limits.bytes, &shared.body_memory).await?;
+    // What could never be held is too large, not refused as busy for ever.
+    let limit = shared.limits.bytes.min(shared.body_limit);
+    let Received { image, mut memory } = body::receive(&head.headers, body, limit, &shared.body_memory).await?;
     let read = watch.lap();
     let header = Header::read(&image, &shared.limits)?;
     let target = match plan.format {

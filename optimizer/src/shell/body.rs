@@ -10,14 +10,18 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyDataStream, BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::work::Stopwatch;
 use crate::refusal::Refusal;
 
 /// Longest pause between two pieces of a body.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes a second that a body must come with on average, after one such pause. Without it, a byte now and then would hold
+/// the memory of a large body for ever, and a few of those all the memory for bodies. A telephone with one bar is faster.
+const LEAST_PACE: u64 = 16 << 10;
 /// Room for the headers and boundaries around the image in a multipart body.
 const MULTIPART_ROOM: u64 = 64 << 10;
 /// Reserved at once for a body that gives its length; more is reserved as it comes.
@@ -72,7 +76,7 @@ pub(super) async fn linger(mut body: Incoming) {
 }
 
 async fn whole(
-    body: &mut Incoming,
+    body: &mut (impl Body<Data = Bytes> + Unpin),
     most: u64,
     limit: u64,
     memory: &Arc<Semaphore>,
@@ -83,11 +87,14 @@ async fn whole(
     }
     let mut bytes = Vec::with_capacity(usize::try_from(announced.min(RESERVE)).unwrap_or(0));
     let mut held = None;
+    let (mut watch, mut spent) = (Stopwatch::start(), Duration::ZERO);
     loop {
-        let frame = timeout(PIECE_TIMEOUT, body.frame()).await;
-        let Some(frame) = frame.map_err(|_| Refusal::SlowBody { limit: PIECE_TIMEOUT })? else {
+        let left = patience(bytes.len() as u64).saturating_sub(spent);
+        let frame = timeout(left.min(PIECE_TIMEOUT), body.frame()).await;
+        let Some(frame) = frame.map_err(|_| Refusal::SlowBody { limit: PIECE_TIMEOUT, pace: LEAST_PACE })? else {
             return Ok((bytes.into(), held));
         };
+        spent += watch.lap();
         let Ok(piece) = frame.map_err(|_| Refusal::BodyAborted)?.into_data() else { continue };
         if (bytes.len() + piece.len()) as u64 > most {
             return Err(Refusal::BodyTooLarge { limit });
@@ -95,6 +102,11 @@ async fn whole(
         pay(&mut held, memory, piece.len())?;
         bytes.extend_from_slice(&piece);
     }
+}
+
+/// How long a body of which `bytes` came may have taken for them.
+fn patience(bytes: u64) -> Duration {
+    PIECE_TIMEOUT + Duration::from_secs(bytes / LEAST_PACE)
 }
 
 /// Makes `held` a permit for `count` bytes, more or fewer than it is.
@@ -138,4 +150,58 @@ async fn file(form: Bytes, boundary: String) -> Result<Bytes, Refusal> {
         }
     }
     file.ok_or_else(|| Refusal::Multipart { why: "there is no field `file`: send the image as one".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+
+    use hyper::body::Frame;
+    use tokio::time::{Interval, interval};
+
+    use super::*;
+
+    /// A body that comes in pieces of one size, one each time.
+    struct Trickle {
+        pieces: u32,
+        size: usize,
+        each: Interval,
+    }
+
+    impl Body for Trickle {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.pieces == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.each.poll_tick(context));
+            self.pieces -= 1;
+            Poll::Ready(Some(Ok(Frame::data(vec![7; self.size].into()))))
+        }
+    }
+
+    async fn received(pieces: u32, size: usize, each: Duration) -> Result<usize, Refusal> {
+        let memory = Arc::new(Semaphore::new(1 << 30));
+        let mut body = Trickle { pieces, size, each: interval(each) };
+        whole(&mut body, 1 << 30, 1 << 30, &memory).await.map(|(bytes, _)| bytes.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_for_ever_is_refused_though_no_pause_in_it_is_long() {
+        assert!(matches!(received(1000, 1, Duration::from_secs(29)).await, Err(Refusal::SlowBody { .. })));
+        assert!(matches!(received(1000, 16 << 10, Duration::from_secs(2)).await, Err(Refusal::SlowBody { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_at_the_pace_of_a_slow_telephone_is_received_however_long_it_takes() {
+        assert_eq!(received(1000, 20 << 10, Duration::from_secs(1)).await.unwrap(), 1000 * (20 << 10));
+        assert_eq!(received(2, 100, Duration::from_secs(29)).await.unwrap(), 200);
+    }
 }

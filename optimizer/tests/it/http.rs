@@ -169,12 +169,27 @@ fn a_body_beyond_the_limit_gets_its_413_though_the_client_sends_it_all_first() {
 
 #[test]
 fn bodies_beyond_the_memory_set_aside_for_them_are_refused_as_busy() {
-    let server = Server::start(&["--body-memory", "100000"]);
+    let server = Server::start(&["--body-memory", "150000"]);
+    let mut first = server.connect();
+    first.write_all(&post_head("", &[], PHOTO.len())).unwrap();
+    first.write_all(&PHOTO[..PHOTO.len() - 1]).unwrap();
+    server.until("weir_optimizer_body_memory_bytes", f64::from(u32::try_from(PHOTO.len() - 1).unwrap()));
     let reply = server.post("", &[], PHOTO);
     assert_eq!((reply.status, reply.reason().as_str(), reply.header("retry-after")), (503, "body_memory", Some("1")));
+    drop(first);
+    server.until("weir_optimizer_body_memory_bytes", 0.0);
     for _ in 0..20 {
         assert_eq!(server.post("", &[], fixture::GREY).status, 200, "memory is given back");
     }
+}
+
+#[test]
+fn a_body_that_could_never_be_held_is_too_large_and_not_refused_as_busy_for_ever() {
+    let server = Server::start(&["--body-memory", "100000"]);
+    let reply = server.post("", &[], PHOTO);
+    assert_eq!((reply.status, reply.reason().as_str(), reply.header("retry-after")), (413, "body_too_large", None));
+    let said = String::from_utf8(reply.body).unwrap();
+    assert!(said.contains("100000"), "{said}");
 }
 
 #[test]

@@ -65,6 +65,28 @@ fn who_is_restored_begins_anew_and_who_never_left_goes_on() {
 }
 
 #[test]
+fn what_is_said_of_a_slow_start_is_relative_and_of_those_that_serve() {
+    let percent = |parts: PoolParts, now: Moment| {
+        let pool = Arc::new(Pool::new(parts).unwrap());
+        move |ejected: bool| {
+            if ejected {
+                eject(&pool, 1, now);
+            }
+            let percent = pool.slow_start(now).unwrap();
+            pool.members().iter().map(|member| percent.of(member)).collect::<Vec<_>>()
+        }
+    };
+    let of = |began: &[Moment]| starting(Policy::RoundRobin, &rules(), began);
+    let newcomer = percent(of(&[at_secs(0), at_secs(100)]), at_secs(115));
+    assert_eq!(newcomer(false), [100, 55]);
+    assert_eq!(newcomer(true), [100, 100], "it gets nothing, for another reason");
+    assert_eq!(percent(of(&[at_secs(100), at_secs(100)]), at_secs(101))(false), [100, 100]);
+    assert_eq!(percent(of(&[at_secs(0), at_secs(100)]), at_secs(130))(false), [100, 100]);
+    let without = PoolParts { slow_start: None, ..of(&[at_secs(0)]) };
+    assert!(Pool::new(without).unwrap().slow_start(at_secs(0)).is_none());
+}
+
+#[test]
 fn the_first_probe_of_a_newcomer_is_its_beginning() {
     let starts = Arc::new(Starts::new());
     let mut parts = starting(Policy::RoundRobin, &probed(), &[at_secs(0), at_secs(0)]);

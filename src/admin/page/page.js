@@ -1,14 +1,15 @@
-// The live page: what the events say, and draining by a click.
+// The live page: what the events say, in its places.
 
-import { Rates } from "./rates.js";
+import { act, askToken, given } from "./dialogs.js";
+import { Known } from "./state.js";
 import { follow } from "./stream.js";
-import { ServiceView, duration, make, put, reason, state } from "./view.js";
+import { ServiceView, duration, make, put, set } from "./view.js";
 
 const CHANGES = 50;
 const byId = (id) => document.getElementById(id);
-const services = new Map(); // name → { view, rates, endpoints: Map }
+const known = new Known();
+const views = new Map(); // name → view
 const facts = {};
-let token = sessionStorage.getItem("weir-token");
 
 function fact(name, text) {
   if (!facts[name]) {
@@ -19,72 +20,60 @@ function fact(name, text) {
 }
 
 function heard(name, event) {
-  const whole = name === "whole";
-  fact("version", event.version);
-  fact("revision", `${event.revision}`);
-  fact("up", duration(event.uptime_seconds));
-  const ready = byId("ready");
-  put(ready, event.readiness.state.replace("_", " "));
-  ready.className = `badge ${{ ready: "good", degraded: "warn" }[event.readiness.state] ?? "bad"}`;
-  byId("detail").hidden = !event.readiness.text;
-  put(byId("detail"), event.readiness.text.trim());
-  const place = byId("services");
-  const names = new Set(event.services.map((service) => service.name));
-  for (const [name, gone] of services) {
-    if (!names.has(name)) {
-      gone.view.element.remove();
-      services.delete(name);
-    }
+  const { news, touched, gone } = known.hear(name, event);
+  const { version, revision, uptime_seconds: up, now_unix_seconds: now, readiness, configuration } = known.facts;
+  fact("version", version);
+  fact("revision", `${revision}`);
+  fact("up", duration(up));
+  badge(readiness.state.replace("_", " "), { ready: "good", degraded: "warn" }[readiness.state] ?? "bad");
+  byId("detail").hidden = !readiness.text;
+  put(byId("detail"), readiness.text.trim());
+  for (const [service, address] of gone) leave(service, address);
+  for (const quiet of byId("services").querySelectorAll(":scope > .quiet")) quiet.remove();
+  for (const [service, address] of touched) view(service).row(known.services.get(service).endpoints.get(address));
+  for (const [service, { facts, rates, endpoints }] of known.services) {
+    rates.add(now, facts.traffic);
+    view(service).figures(facts, rates, endpoints);
   }
-  if (whole) for (const quiet of place.querySelectorAll(":scope > .quiet")) quiet.remove();
-  const traffic = new Map(event.traffic.map((traffic) => [traffic.service, traffic]));
-  for (const service of event.services) {
-    const gone = event.gone.filter((gone) => gone.service === service.name).map((gone) => gone.address);
-    show(place, { ...service, gone, traffic: traffic.get(service.name) }, event.now_unix_seconds, whole);
-  }
-  const { pending, reloads: all } = event.configuration;
-  byId("pending").hidden = pending.length === 0;
-  put(byId("pending"), `Waits for a restart:\n${pending.join("\n")}`);
-  reloads(all);
+  changed(news);
+  byId("pending").hidden = configuration.pending.length === 0;
+  put(byId("pending"), `Waits for a restart:\n${configuration.pending.join("\n")}`);
+  reloads(configuration.reloads);
   filter();
 }
 
-function show(place, service, at, whole) {
-  let known = services.get(service.name);
-  if (!known) {
-    known = { view: new ServiceView(service.name, act), rates: new Rates(), endpoints: new Map() };
-    services.set(service.name, known);
-    place.append(known.view.element);
+function view(service) {
+  if (!views.has(service)) {
+    views.set(service, new ServiceView(service, act));
+    byId("services").append(views.get(service).element);
   }
-  const { view, rates, endpoints } = known;
-  const gone = whole
-    ? view.addresses().filter((address) => !service.endpoints.some((endpoint) => endpoint.address === address))
-    : service.gone;
-  for (const address of gone) {
-    view.remove(address);
-    endpoints.delete(address);
-    changed(`${service.name} ${address} has left`);
-  }
-  for (const endpoint of service.endpoints) {
-    const before = endpoints.get(endpoint.address);
-    endpoints.set(endpoint.address, endpoint);
-    view.row(endpoint);
-    const [, word] = state(endpoint);
-    if (before && state(before)[1] !== word) {
-      const why = word === "ejected" ? reason(endpoint) : "";
-      changed(`${service.name} ${endpoint.address} is ${word}${why ? `: ${why}` : ""}`);
-    } else if (!before && !whole) {
-      changed(`${service.name} ${endpoint.address} has joined`);
-    }
-  }
-  rates.add(at, service.traffic);
-  view.figures(service, rates, endpoints);
+  return views.get(service);
 }
 
-function changed(text) {
+function leave(service, address) {
+  if (address !== null) return views.get(service)?.remove(address);
+  const { element } = views.get(service);
+  const focused = element.contains(document.activeElement);
+  element.remove();
+  views.delete(service);
+  if (focused) byId("services").focus();
+}
+
+function badge(text, colour) {
+  put(byId("ready"), text);
+  set(byId("ready"), "class", `badge ${colour}`);
+}
+
+/** Adds to the changes; of many at once the last. */
+function changed(news) {
+  if (news.length === 0) return;
   const list = byId("changes");
   for (const quiet of list.querySelectorAll(".quiet")) quiet.remove();
-  list.prepend(make("li", {}, make("time", {}, new Date().toLocaleTimeString()), text));
+  const time = new Date().toLocaleTimeString();
+  const shown = news.slice(-CHANGES).map((text) => make("li", {}, make("time", {}, time), text));
+  const more = news.length - shown.length;
+  if (more > 0) shown[0] = make("li", {}, make("time", {}, time), `and ${more + 1} more at the same time`);
+  list.prepend(...shown.reverse());
   while (list.children.length > CHANGES) list.lastElementChild.remove();
 }
 
@@ -92,7 +81,7 @@ function reloads(all) {
   const list = byId("reloads");
   // The newest says whether there is another one: nothing is touched while someone may be reading.
   const newest = `${all[0]?.at_unix_seconds}`;
-  if (all.length === 0 || list.dataset.newest === newest) return;
+  if (list.dataset.newest === newest) return;
   list.dataset.newest = newest;
   const items = all.map((reload) => {
     const colour = reload.result === "rejected" ? "bad" : "good";
@@ -101,71 +90,56 @@ function reloads(all) {
     const about = lines.length ? `\n${lines.join("\n")}` : "";
     return make("li", {}, time, make("span", { class: colour }, reload.result), ` (${reload.trigger})${about}`);
   });
-  list.replaceChildren(...items);
+  list.replaceChildren(...(items.length ? items : [make("li", { class: "quiet" }, "none")]));
 }
 
 function filter() {
   const text = byId("filter").value.trim().toLowerCase();
-  for (const { view } of services.values()) view.filter(text);
+  let shown = 0;
+  for (const view of views.values()) shown += view.filter(text);
+  return shown;
 }
 
-async function act(service, address, verb) {
-  const dialog = byId("confirm");
-  put(byId("confirm-title"), `${verb === "drain" ? "Drain" : "Undrain"} ${address}?`);
-  const text = verb === "drain"
-    ? `It finishes what it has and gets nothing new, until someone undrains it. A reload changes nothing about that.`
-    : `It gets exchanges again.`;
-  put(byId("confirm-text"), text);
-  put(dialog.querySelector(".strong"), verb === "drain" ? "Drain" : "Undrain");
-  if ((await asked(dialog)) !== "yes") return;
-  const path = `/api/services/${encodeURIComponent(service)}/endpoints/${encodeURIComponent(address)}/${verb}`;
-  const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const message = byId("message");
-  message.hidden = true;
-  try {
-    const answer = await fetch(path, { method: "POST", headers, body: "{}" });
-    if (answer.ok) return;
-    const told = await answer.json().catch(() => ({}));
-    if (answer.status === 401 && (await askToken())) return act(service, address, verb);
-    put(message, `${told.error ?? answer.status}${told.help ? `\n${told.help}` : ""}`);
-  } catch {
-    put(message, "weir does not answer; nothing was changed as far as this page knows.");
-  }
-  message.hidden = false;
-  setTimeout(() => (message.hidden = true), 8000);
+/** Says how the page itself is, or nothing while all is well. */
+function say(text, colour) {
+  put(byId("state-text"), text);
+  set(byId("state"), "class", colour);
+  byId("state").hidden = text === "";
 }
 
-/** What the dialog was closed with. */
-function asked(dialog) {
-  return new Promise((done) => {
-    dialog.returnValue = "no";
-    dialog.addEventListener("close", () => done(dialog.returnValue), { once: true });
-    dialog.showModal();
-  });
-}
-
-async function askToken() {
-  const dialog = byId("token");
-  if (dialog.open) return false;
-  byId("token-input").value = "";
-  if ((await asked(dialog)) !== "yes") return false;
-  token = byId("token-input").value.trim();
-  sessionStorage.setItem("weir-token", token);
-  return true;
-}
-
-byId("filter").addEventListener("input", filter);
+byId("filter").addEventListener("input", () => {
+  const shown = filter();
+  // Only when someone types: what comes and goes by itself is not read out.
+  put(byId("found"), byId("filter").value.trim() ? `${shown} found` : "");
+});
 addEventListener("keydown", (event) => {
-  if (event.key === "/" && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) {
+  const writes = event.target.closest?.("input, textarea, dialog");
+  if (event.key === "/" && !writes && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     byId("filter").focus();
   }
 });
 
-follow("/api/events", () => token, heard, async (now) => {
-  if (now === "token" && !(await askToken())) await new Promise((go) => setTimeout(go, 3000));
-  if (now === "lost") {
-    put(byId("ready"), "no connection");
-    byId("ready").className = "badge bad";
-  }
+follow("/api/events", given, heard, {
+  live() {
+    say("", "");
+    byId("give-token").hidden = true;
+  },
+  lost(words) {
+    badge(words === null ? "no connection" : "refused", "bad");
+    const old = known.facts.now_unix_seconds;
+    const since = old ? ` What is shown is of ${new Date(old * 1000).toLocaleTimeString()}.` : "";
+    say(`${words ?? "weir does not answer"}. The page tries again by itself, every few seconds.${since}`, "bad");
+  },
+  async denied() {
+    if (await askToken()) return;
+    badge("token needed", "bad");
+    say("This weir shows itself to those who have its token.", "bad");
+    const button = byId("give-token");
+    button.hidden = false;
+    button.focus();
+    do {
+      await new Promise((go) => button.addEventListener("click", go, { once: true }));
+    } while (!(await askToken()));
+  },
 });

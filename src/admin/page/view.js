@@ -23,6 +23,11 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Sets an attribute only where it is another one: setting it to what it is counts as a change, too. */
+export function set(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
 /** `1.2 ms`, `350 ms`, `2.1 s`, `3 min`, `5 h`. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
@@ -60,14 +65,16 @@ export class ServiceView {
     this.list = make("dl");
     this.rate = figure("requests");
     this.latency = figure("p99");
-    this.body = make("tbody");
-    const head = make("tr");
+    this.body = make("tbody", { role: "rowgroup" });
+    const head = make("tr", { role: "row" });
     for (const [text, number] of [["Endpoint"], ["State"], ["In flight", 1], ["Weight", 1], ["Latency", 1], ["Why, and since when"], [""]]) {
-      head.append(make("th", number ? { class: "number", scope: "col" } : { scope: "col" }, text));
+      const column = { role: "columnheader", scope: "col" };
+      head.append(make("th", number ? { ...column, class: "number" } : column, text));
     }
-    const title = make("h2", {}, name);
-    const header = make("header", {}, title, this.count, this.all, this.list, this.rate.element, this.latency.element);
-    const table = make("table", { "aria-label": `Endpoints of ${name}` }, make("thead", {}, head), this.body);
+    this.title = make("h2", { tabindex: "-1" }, name);
+    const header = make("header", {}, this.title, this.count, this.all, this.list, this.rate.element, this.latency.element);
+    const label = { role: "table", "aria-label": `Endpoints of ${name}` };
+    const table = make("table", label, make("thead", { role: "rowgroup" }, head), this.body);
     this.element = make("section", { class: "service", "aria-label": `Service ${name}` }, header, table);
   }
 
@@ -77,7 +84,8 @@ export class ServiceView {
       this.list.append(make("div", {}, make("dt", {}, name), this.#facts[name]));
     }
     put(this.#facts[name], text);
-    this.#facts[name].parentElement.hidden = text === "";
+    const line = this.#facts[name].parentElement;
+    if (line.hidden !== (text === "")) line.hidden = text === "";
   }
 
   /** Brings the figures up to date. `service` as in the events, `rates` of it. */
@@ -85,8 +93,8 @@ export class ServiceView {
     const states = [...endpoints.values()];
     const good = states.filter((endpoint) => endpoint.state === "healthy" && !endpoint.drained).length;
     put(this.count, `${good} of ${states.length} serve`);
-    this.count.className = `badge ${good === states.length ? "good" : good ? "warn" : "bad"}`;
-    this.all.hidden = !service.all_ejected;
+    set(this.count, "class", `badge ${good === states.length ? "good" : good ? "warn" : "bad"}`);
+    if (this.all.hidden === service.all_ejected) this.all.hidden = !service.all_ejected;
     put(this.all, `all ejected: ${service.when_all_ejected}`);
     const now = rates.now();
     this.fact("policy", service.policy);
@@ -96,8 +104,8 @@ export class ServiceView {
     this.fact("5xx", now.errors > 0 ? `${now.errors.toFixed(1)}/s` : "");
     this.fact("p50", duration(now.p50));
     this.fact("p99", duration(now.p99));
-    this.rate.path.setAttribute("d", line(rates.rate));
-    this.latency.path.setAttribute("d", line(rates.latency));
+    set(this.rate.path, "d", line(rates.rate));
+    set(this.latency.path, "d", line(rates.latency));
   }
 
   /** Shows one endpoint. */
@@ -112,13 +120,14 @@ export class ServiceView {
     const changed = row.word !== undefined && row.word !== word;
     row.word = word;
     put(row.state, word);
-    row.state.className = `state ${colour}`;
+    set(row.state, "class", `state ${colour}`);
     put(row.flight, endpoint.capacity ? `${endpoint.in_flight} / ${endpoint.capacity}` : `${endpoint.in_flight}`);
     const over = endpoint.override;
     put(row.weight, over && over.weight !== over.believed.weight ? `${over.weight} (was ${over.believed.weight})` : `${endpoint.weight}`);
     put(row.latency, endpoint.latency_seconds === null ? "" : duration(endpoint.latency_seconds));
     const parts = [];
     if (endpoint.tier !== "primary") parts.push(endpoint.tier);
+    if ((endpoint.slow_start_percent ?? 100) < 100) parts.push(`slow start, ${endpoint.slow_start_percent} % of its share`);
     if (over) parts.push("set by an operator");
     if (endpoint.state !== "healthy") parts.push(reason(endpoint));
     if (endpoint.since_unix_seconds !== null) parts.push(`since ${new Date(endpoint.since_unix_seconds * 1000).toLocaleTimeString()}`);
@@ -126,50 +135,67 @@ export class ServiceView {
     put(row.why, parts.filter((part) => part !== "").join(" · "));
     row.verb = endpoint.drained ? "undrain" : "drain";
     put(row.button, endpoint.drained ? "Undrain" : "Drain");
-    row.button.setAttribute("aria-label", `${endpoint.drained ? "Undrain" : "Drain"} ${endpoint.address}`);
+    set(row.button, "aria-label", `${endpoint.drained ? "Undrain" : "Drain"} ${endpoint.address}`);
     row.text = `${this.name} ${endpoint.address} ${word} ${endpoint.tier}`.toLowerCase();
     if (changed) {
       row.element.classList.remove("flash");
       requestAnimationFrame(() => row.element.classList.add("flash"));
     }
-    return changed;
   }
 
+  /** Takes a row away; who had the focus on it gets it on the next one. */
   remove(address) {
-    this.#rows.get(address)?.element.remove();
+    const element = this.#rows.get(address)?.element;
+    if (!element) return;
     this.#rows.delete(address);
+    const focused = element.contains(document.activeElement);
+    const next = focused ? near(element, "nextElementSibling") ?? near(element, "previousElementSibling") : null;
+    element.remove();
+    if (focused) (next?.querySelector("button") ?? this.title).focus();
   }
 
-  addresses() {
-    return [...this.#rows.keys()];
-  }
-
-  /** Hides what does not contain the text. */
+  /** Hides what does not contain the text; gives how many rows do. */
   filter(text) {
     let shown = 0;
     for (const row of this.#rows.values()) {
-      const hide = text !== "" && !row.text.includes(text);
+      const found = text === "" || row.text.includes(text);
+      // Not under the hands of who is on it.
+      const hide = !found && !row.element.contains(document.activeElement);
       if (row.element.hidden !== hide) row.element.hidden = hide;
-      shown += hide ? 0 : 1;
+      shown += found ? 1 : 0;
     }
-    this.element.hidden = text !== "" && shown === 0 && !this.name.toLowerCase().includes(text);
+    const hide = text !== "" && shown === 0 && !this.name.toLowerCase().includes(text) && !this.element.contains(document.activeElement);
+    if (this.element.hidden !== hide) this.element.hidden = hide;
+    return shown;
   }
 
   #make(address) {
     const row = {
       state: make("span"),
-      flight: make("td", { class: "number", "data-label": "in flight" }),
-      weight: make("td", { class: "number", "data-label": "weight" }),
-      latency: make("td", { class: "number", "data-label": "latency" }),
-      why: make("td", { class: "why" }),
+      flight: cell({ class: "number", "data-label": "in flight" }),
+      weight: cell({ class: "number", "data-label": "weight" }),
+      latency: cell({ class: "number", "data-label": "latency" }),
+      why: cell({ class: "why" }),
       button: make("button", { type: "button" }),
       text: "",
     };
     row.button.addEventListener("click", () => this.act(this.name, address, row.verb));
-    row.element = make("tr", {}, make("td", {}, address), make("td", {}, row.state), row.flight, row.weight, row.latency, row.why,
-      make("td", {}, row.button));
+    const cells = [cell({}, address), cell({}, row.state), row.flight, row.weight, row.latency, row.why, cell({}, row.button)];
+    row.element = make("tr", { role: "row" }, ...cells);
     return row;
   }
+}
+
+/** A cell; its role is said because of how rows are laid out. */
+function cell(attributes, ...children) {
+  return make("td", { role: "cell", ...attributes }, ...children);
+}
+
+/** The next row in this direction that can be seen. */
+function near(row, direction) {
+  let next = row[direction];
+  while (next?.hidden) next = next[direction];
+  return next;
 }
 
 function figure(name) {

@@ -143,6 +143,12 @@ impl<'a> Bits<'a> {
         (self.hold >> (64 - WINDOW)) as usize & (WINDOWS - 1)
     }
 
+    /// Whether so many bits are loaded.
+    #[inline]
+    pub(in crate::kernel) fn has(&self, count: u32) -> bool {
+        count <= self.held
+    }
+
     /// Passes over `count` bits that are loaded, at most 63.
     #[inline]
     pub(in crate::kernel) fn drop_bits(&mut self, count: u32) -> Result<(), Fault> {
@@ -177,6 +183,14 @@ impl<'a> Bits<'a> {
         }
         self.fill();
         let value = u32::try_from(self.hold >> (64 - count)).unwrap_or(0);
+        self.drop_bits(count)?;
+        Ok(value)
+    }
+
+    /// The next `count` bits as a number, at most 32 of as many that are loaded.
+    #[inline]
+    pub(in crate::kernel) fn take_loaded(&mut self, count: u32) -> Result<u64, Fault> {
+        let value = self.hold >> 1 >> (63_u32.wrapping_sub(count) & 63);
         self.drop_bits(count)?;
         Ok(value)
     }

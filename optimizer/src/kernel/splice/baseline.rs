@@ -16,29 +16,57 @@ use super::codes::{Codes, Missing, optimal};
 use super::fresh::Bodies;
 use super::recoder::Recoder;
 use super::store::Plane;
-use super::writer::{Hand, Writer};
+use super::words::{self, WORDS, Words};
+use super::writer::{Hand, PART, Writer};
 use crate::kernel::huffman::{Bits, Table};
 use crate::kernel::jpeg::{self, Frame};
-
-/// Bytes of a part, about: the first codes of each are forgotten once it is re-coded.
-const PART: usize = 256 << 10;
 
 /// How often each symbol comes.
 #[derive(Clone)]
 struct Counts {
     dc: [u32; 256],
+    /// Of those that are not among the words.
     ac: [u32; 256],
+    words: [u32; WORDS],
+    /// That end before their last coefficient.
+    blocks: u32,
+}
+
+impl Counts {
+    /// Counts a coefficient that is large, or far.
+    #[cold]
+    #[inline(never)]
+    fn long(&mut self, run: u32, value: i16) {
+        self.ac[usize::from(ZEROS)] += run / 16;
+        let [symbol, ..] = ((run % 16) << 4 | sized(i32::from(value)).0 & 15).to_le_bytes();
+        self.ac[usize::from(symbol)] += 1;
+    }
+
+    /// How often each symbol for AC coefficients came.
+    fn all_ac(&self) -> [u64; 256] {
+        let mut counts = self.ac.map(u64::from);
+        for (index, count) in self.words.iter().enumerate() {
+            if let Some(symbol) = words::symbol(index) {
+                counts[usize::from(symbol)] += u64::from(*count);
+            }
+        }
+        counts[usize::from(END)] += u64::from(self.blocks);
+        counts
+    }
 }
 
 /// The tables that the data is first written with.
 struct First {
     dc: Dc,
     ac: Ac,
+    words: Words,
 }
 
 impl First {
     fn new(dc: &[u8], ac: &[u8]) -> Option<Self> {
-        Some(Self { dc: Dc::new(Table::parse(dc)?.0), ac: Ac::new(Table::parse(ac)?.0) })
+        let ac = Ac::new(Table::parse(ac)?.0);
+        let words = Words::new(ac.codes.clone());
+        Some(Self { dc: Dc::new(Table::parse(dc)?.0), ac, words })
     }
 }
 
@@ -52,7 +80,7 @@ pub(super) struct Baseline {
     tables: [First; 2],
     counts: [Counts; 2],
     writer: Writer,
-    /// Rows of units, and their data.
+    /// Rows of units, and their data. The first codes of each are forgotten once it is re-coded.
     parts: VecDeque<(u32, Box<[u8]>)>,
     /// Rows that are not in a part yet.
     rows: u32,
@@ -66,7 +94,7 @@ impl Baseline {
         let factors = frame.components().iter().map(|part| if single { (1, 1) } else { (part.across, part.down) });
         let across = if single { 1 } else { frame.most().0 };
         let first = |dc, ac| First::new(dc, ac).ok_or(Missing);
-        let none = Counts { dc: [0; 256], ac: [0; 256] };
+        let none = Counts { dc: [0; 256], ac: [0; 256], words: [0; WORDS], blocks: 0 };
         Ok(Self {
             factors: factors.collect(),
             across: frame.width.div_ceil(8 * across),
@@ -84,6 +112,7 @@ impl Baseline {
     /// # Errors
     /// For a coefficient that is larger than samples of 8 bits give: written, it would be refused by other decoders, and
     /// by this one.
+    #[inline(never)]
     pub(super) fn row(&mut self, row: u32, planes: &[Plane]) -> Result<(), Missing> {
         let Self { factors, across, tables, counts, writer, before, .. } = self;
         writer.with(|hand| {
@@ -132,7 +161,7 @@ impl Baseline {
         let mut bodies = Vec::with_capacity(2);
         let mut codes = Vec::with_capacity(2);
         for (counts, first) in self.counts.iter().zip(&self.tables).take(self.factors.len()) {
-            let (dc, ac) = (optimal(&counts.dc.map(u64::from)), optimal(&counts.ac.map(u64::from)));
+            let (dc, ac) = (optimal(&counts.dc.map(u64::from)), optimal(&counts.all_ac()));
             let code = |body: &[u8]| Table::parse(body).map(|(table, _)| Codes::of(&table)).ok_or(Missing);
             codes.push((&first.dc, code(&dc)?, Recoder::new(&first.ac, code(&ac)?)));
             bodies.push((dc, ac));
@@ -170,37 +199,14 @@ fn write(
     counts: &mut Counts,
     difference: i32,
     block: &[i16; 64],
-    mut nonzero: u64,
+    nonzero: u64,
 ) -> Result<(), Missing> {
     let (size, _) = sized(difference);
     counts.dc[size as usize & 255] += 1;
     put_dc(to, &tables.dc.codes, difference)?;
-    let codes = &tables.ac.codes;
-    let mut last = 0;
-    while nonzero != 0 {
-        let at = nonzero.trailing_zeros();
-        let mut run = at - last - 1;
-        while run > 15 {
-            counts.ac[usize::from(ZEROS)] += 1;
-            let (code, length) = codes.get(ZEROS)?;
-            to.put(code, length);
-            run -= 16;
-        }
-        let (size, raw) = sized(i32::from(block[at as usize & 63]));
-        if size > 15 {
-            return Err(Missing);
-        }
-        let [symbol, ..] = (run << 4 | size).to_le_bytes();
-        counts.ac[usize::from(symbol)] += 1;
-        let (code, length) = codes.get(symbol)?;
-        to.put(code << size | raw, length + size);
-        last = at;
-        nonzero &= nonzero - 1;
-    }
-    if last < 63 {
-        counts.ac[usize::from(END)] += 1;
-        let (code, length) = codes.get(END)?;
-        to.put(code, length);
-    }
-    Ok(())
+    counts.blocks += u32::from(nonzero >> 63 == 0);
+    tables.words.write(to, block, nonzero, |index, run, value| match counts.words.get_mut(index) {
+        Some(count) => *count += 1,
+        None => counts.long(run, value),
+    })
 }

@@ -119,30 +119,71 @@ impl Ac {
 
 /// A table for AC coefficients, with their values.
 pub(super) struct Values {
-    pub(super) table: Table,
+    table: Table,
+    /// Whether a symbol without a value says how many blocks end.
+    runs: bool,
     quick: Box<[u32; WINDOWS]>,
 }
 
+/// Set in what [`Values::next`] gives after which the block ends.
+pub(super) const ENDS: u32 = 32;
+/// Set in an entry of [`Values`] that says nothing, and takes no bits.
+const LONG: u32 = 64;
+
 impl Values {
-    pub(super) fn new(table: Table) -> Self {
-        let mut quick = Box::new([0; WINDOWS]);
+    /// With `runs`, a symbol without a value is how many blocks end, as in a progressive file; else it ends one.
+    pub(super) fn new(table: Table, runs: bool) -> Self {
+        let mut quick = Box::new([LONG; WINDOWS]);
         for (entry, window) in quick.iter_mut().zip(0_u32..) {
             let (symbol, length) = table.look_up(window as usize);
-            let size = u32::from(symbol & 15);
-            let bits = length + size;
-            if length > 0 && size > 0 && bits <= WINDOW {
-                let raw = (window >> (WINDOW - bits)) & ((1 << size) - 1);
-                *entry = signed(raw, symbol & 15).cast_unsigned() << 16 | u32::from(symbol >> 4) << 8 | bits;
+            let more = extra(symbol, runs);
+            let bits = length + more;
+            if length > 0 && bits <= WINDOW {
+                *entry = meant(symbol, runs, window >> (WINDOW - bits) & ((1 << more) - 1)) | bits;
             }
         }
-        Self { table, quick }
+        Self { table, runs, quick }
     }
 
-    /// Of the coefficient that is next, if it and its code are in the window: its value in the upper 16 bits, the zeros
-    /// before it from bit 8 on, and how many bits it takes; else 0.
+    /// What is next, of at least twelve bits that were loaded: for a coefficient the zeros before it from bit 8 on, and its
+    /// value in the upper 16, 0 for sixteen zeros; at the end of a block [`ENDS`], and in the upper 16 how many blocks end
+    /// after it.
     #[inline]
-    pub(super) fn entry(&self, bits: &Bits<'_>) -> u32 {
-        self.quick.get(bits.window()).copied().unwrap_or(0)
+    pub(super) fn next(&self, bits: &mut Bits<'_>) -> Result<u32, Fault> {
+        let entry = self.quick.get(bits.window()).copied().unwrap_or(LONG);
+        if entry & LONG == 0 {
+            bits.drop_bits(entry & 31)?;
+            return Ok(entry);
+        }
+        let (rest, long) = self.long(*bits)?;
+        *bits = rest;
+        Ok(long)
+    }
+
+    // By value, so that the fast way needs no address.
+    #[cold]
+    #[inline(never)]
+    fn long<'a>(&self, mut bits: Bits<'a>) -> Result<(Bits<'a>, u32), Fault> {
+        let symbol = self.table.read(&mut bits)?;
+        let meant = meant(symbol, self.runs, bits.take(extra(symbol, self.runs))?);
+        bits.refill();
+        Ok((bits, meant))
+    }
+}
+
+/// How many bits follow `symbol`.
+fn extra(symbol: u8, runs: bool) -> u32 {
+    let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+    if size == 0 && run < 15 && runs { run } else { size }
+}
+
+/// What [`Values::next`] says of `symbol` and the bits that follow it.
+fn meant(symbol: u8, runs: bool, raw: u32) -> u32 {
+    match (u32::from(symbol >> 4), symbol & 15) {
+        (15, 0) => 15 << 8,
+        (run, 0) if runs => ((1 << run) - 1 + raw) << 16 | ENDS,
+        (_, 0) => ENDS,
+        (run, size) => signed(raw, size).cast_unsigned() << 16 | run << 8,
     }
 }
 
@@ -202,12 +243,13 @@ pub(super) fn skip(bits: &mut Bits<'_>, dc: &Dc, ac: &Ac) -> Result<i32, Fault> 
     let difference = dc.read(bits)?;
     let mut at = 1;
     loop {
-        // Two steps a load: each takes at most 27 bits.
+        // Two steps a load: each takes at most 27 bits, and a few in all but the strangest files.
         for _ in 0..2 {
             let step = ac.steps.get(bits.window()).copied().unwrap_or(NO_STEP);
             let next = at + u32::from(step >> STEP_ON);
-            if next > 63 {
-                // A long code, or the last coefficient, after which the next block begins without an end code.
+            if next > 63 || !bits.has(u32::from(step & STEP_BITS)) {
+                // A long code; or the last coefficient, after which the next block begins without an end code; or more
+                // than is left of a load after a DC difference.
                 (*bits, at) = skip_one(*bits, ac, at)?;
                 if at > 63 {
                     return Ok(difference);

@@ -4,6 +4,8 @@
 //! Whether a symbol is missing is known under the mark, most often at the end of the file. Where tables were made for a file
 //! it mostly is: to splice first and to walk once more after that would cost half as much again in four files of five.
 
+use bytes::Bytes;
+
 use super::block::{Block, Stop};
 use super::codes::{all_ac, all_dc};
 use super::drive::{Coding, Pen};
@@ -27,7 +29,7 @@ pub(super) struct Either<'a> {
 pub(super) enum Done {
     Spliced(Pieces),
     /// The new data, with the end marker.
-    Transcoded(Vec<u8>),
+    Transcoded(Vec<Bytes>),
 }
 
 /// Whether the tables of `file` have a code for all that a mark may need.

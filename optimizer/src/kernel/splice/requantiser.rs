@@ -1,18 +1,22 @@
 //! Requantising: the same coefficients rounded to coarser steps, without a pixel outside the mark.
 //!
-//! In: a walk. Out: new data. Cost: about that of a transcode: one look-up and one multiplication a coefficient; memory
-//! is the new data. A block under the mark is blended in the file's own steps and rounded after.
+//! In: a walk. Out: new data. Cost: half as much again as a transcode: a look-up for one or two coefficients read, eight
+//! of them rounded at a time, a look-up for each that is left; memory is the new data. A block under the mark is blended in
+//! the file's own steps and rounded after.
 //! The Huffman tables are those of annex K, as of most encoders: tables made for the file would take a walk more.
 
+use bytes::Bytes;
+
 use super::annex_k;
-use super::block::{self, Block, END, Stop, after, signed};
+use super::block::{self, Block, Stop, after, signed};
 use super::codes::{Codes, Missing};
 use super::drive::{Coding, Pen};
 use super::file::Sequential;
 use super::fresh::{self, Bodies};
 use super::pairs::Pairs;
 use super::steps::Steps;
-use super::writer::{Hand, Writer};
+use super::words::Words;
+use super::writer::Writer;
 use crate::kernel::huffman::{Bits, Fault, Place, Table};
 use crate::kernel::jpeg;
 use crate::plan::Quality;
@@ -30,8 +34,11 @@ pub(super) struct Requantiser<'a> {
     parts: Vec<Part<'a>>,
     tables: Vec<Bodies>,
     /// For DC and AC, of luma and of chroma.
-    codes: Vec<(Codes, Codes)>,
+    codes: Vec<(Codes, Words)>,
+    passing: Vec<Passing>,
     writer: Writer,
+    /// What was written before.
+    data: Vec<Bytes>,
 }
 
 impl<'a> Requantiser<'a> {
@@ -50,12 +57,17 @@ impl<'a> Requantiser<'a> {
         let codes = |body: &[u8]| Table::parse(body).map(|(table, _)| Codes::of(&table)).ok_or(none);
         let mut both = Vec::with_capacity(2);
         for (dc, ac) in tables {
-            both.push((codes(dc)?, codes(ac)?));
+            both.push((codes(dc)?, Words::new(codes(ac)?)));
         }
         let tables = tables.map(|(dc, ac)| (dc.to_vec(), ac.to_vec())).to_vec();
-        // It grows if that is not enough; memory that is not written to is not taken.
-        let writer = Writer::with_capacity(file.data.len() + 4096);
-        Ok(Self { parts, tables, codes: both, writer })
+        Ok(Self {
+            parts,
+            tables,
+            codes: both,
+            passing: Vec::new(),
+            writer: Writer::with_capacity(file.data.len()),
+            data: Vec::new(),
+        })
     }
 
     /// The segments before the data.
@@ -66,94 +78,103 @@ impl<'a> Requantiser<'a> {
     }
 
     /// The new data, with the end marker.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.writer.marker(jpeg::EOI);
-        self.writer.take()
+        self.data.push(self.writer.take().into());
+        self.data
     }
 }
 
-/// The coefficients of a block in their new steps.
-struct Rounded {
-    /// In zigzag order; only those that are not zero count.
-    values: [i32; 64],
-    /// A bit for each that is not zero.
-    nonzero: u64,
+/// A block that is on its way.
+struct Passing {
+    /// Which component it belongs to.
+    part: usize,
+    /// From the DC coefficient of the one before, in new steps.
+    difference: i32,
+    /// The index of the last coefficient that is not zero, or a larger one.
+    last: u32,
+    /// In zigzag order, first in the old steps and then in the new ones.
+    coefficients: [i16; 64],
 }
 
-impl Rounded {
-    /// Notes the coefficient at `at`. Most become zero when steps become much coarser, and which of them cannot be
-    /// foreseen, so there is no branch.
-    #[inline]
-    fn note(&mut self, steps: &Steps, value: i32, at: u32) {
-        let value = steps.to_new(value, at as usize);
-        self.values[at as usize & 63] = value;
-        self.nonzero |= u64::from(value != 0) << (at & 63);
-    }
-}
+/// How many blocks are on their way at once, or those of one unit. Each loop over them is small, and what one has
+/// stored is in the cache when the next loads it.
+const BATCH: usize = 16;
 
-/// Reads the AC coefficients of a block.
+/// Reads the AC coefficients of a block; gives the index of the last that is not zero, or a larger one.
 #[inline]
-fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, steps: &Steps, to: &mut Rounded) -> Result<(), Fault> {
-    to.nonzero = 0;
+fn read(bits: &mut Bits<'_>, pairs: &Pairs<'_>, to: &mut [i16; 64]) -> Result<u32, Fault> {
+    *to = [0; 64];
     let mut at = 0;
     loop {
-        // Two steps a load: each takes at most a window.
-        for _ in 0..2 {
+        bits.refill();
+        // Three steps a load: each takes at most a window, but for the last, which takes 27 bits at most.
+        for _ in 0..3 {
             let pair = pairs.next(bits);
             let next = at + pair.on();
             if pair.used() == 0 || next > 62 {
-                // A symbol that is longer, or the last coefficient, after which there is no end code.
+                if pair.is_wide() && next <= 62 {
+                    to[next as usize & 63] = pair.value(bits)?;
+                    at = next;
+                    break;
+                }
+                // A code that is longer, or the last coefficient, after which there is no end code.
                 let (rest, next, value) = one(*bits, pairs.table, at)?;
                 *bits = rest;
-                if let Some(value) = value {
-                    to.note(steps, value, next);
+                if let Some(coefficient) = to.get_mut(next as usize) {
+                    *coefficient = value;
                 }
                 if next > 62 {
-                    return Ok(());
+                    // The last coefficient, or an end code.
+                    return Ok(if next == 63 { next } else { at });
                 }
                 at = next;
                 break;
             }
             bits.drop_bits(pair.used())?;
             for (value, on) in pair.values() {
-                to.note(steps, value, at + on);
-            }
-            if pair.ends() {
-                return Ok(());
+                to[(at + on) as usize & 63] = value;
             }
             at = next;
+            if pair.ends() {
+                return Ok(at);
+            }
         }
-        bits.refill();
     }
 }
 
 /// Reads one symbol after the coefficient at `at`. Gives the index it goes on to, above 62 at the end of the block, and the
-/// coefficient there if it is not zero.
+/// coefficient there, or a zero.
 #[inline(never)]
-fn one<'a>(mut bits: Bits<'a>, table: &Table, at: u32) -> Result<(Bits<'a>, u32, Option<i32>), Fault> {
+fn one<'a>(mut bits: Bits<'a>, table: &Table, at: u32) -> Result<(Bits<'a>, u32, i16), Fault> {
     let symbol = table.read(&mut bits)?;
-    let Some(next) = after(symbol, at + 1)? else { return Ok((bits, 64, None)) };
+    // The index of the DC coefficient, which is not looked at.
+    let Some(next) = after(symbol, at + 1)? else { return Ok((bits, 64, 0)) };
     let size = symbol & 15;
-    let value = if size == 0 { None } else { Some(signed(bits.take(u32::from(size))?, size)) };
-    Ok((bits, next - 1, value))
+    let value = if size == 0 { 0 } else { signed(bits.take(u32::from(size))?, size) };
+    // Of fifteen bits and a sign at most.
+    Ok((bits, next - 1, i16::try_from(value).unwrap_or(0)))
 }
 
-/// Writes a block whose DC coefficient is `difference` away from the one before.
-#[inline]
-fn write(to: &mut Hand<'_>, (dc, ac): &(Codes, Codes), difference: i32, rounded: &Rounded) -> Result<(), Missing> {
-    block::put_dc(to, dc, difference)?;
-    let (mut last, mut rest) = (0, rounded.nonzero);
-    while rest != 0 {
-        let at = rest.trailing_zeros();
-        block::put_ac(to, ac, at - 1 - last, rounded.values[at as usize & 63])?;
-        last = at;
-        rest &= rest - 1;
-    }
-    if last < 63 {
-        let (code, length) = ac.get(END)?;
-        to.put(code, length);
-    }
-    Ok(())
+/// Rounds and writes blocks.
+// A function of its own: where bits are read and written there are not enough registers for both.
+#[inline(never)]
+fn write(
+    parts: &[Part<'_>],
+    codes: &[(Codes, Words)],
+    blocks: &mut [Passing],
+    writer: &mut Writer,
+) -> Result<(), Missing> {
+    writer.with(|hand| {
+        for block in blocks {
+            let part = parts.get(block.part).ok_or(Missing)?;
+            let (dc, words) = codes.get(block.part.min(1)).ok_or(Missing)?;
+            let nonzero = part.steps.round(&mut block.coefficients, block.last);
+            block::put_dc(hand, dc, block.difference)?;
+            words.write(hand, &block.coefficients, nonzero, |_, _, _| {})?;
+        }
+        Ok(())
+    })
 }
 
 impl Pen for Requantiser<'_> {
@@ -166,27 +187,33 @@ impl Pen for Requantiser<'_> {
     }
 
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
-        let Self { parts, codes, writer, .. } = self;
-        let mut rounded = Rounded { values: [0; 64], nonzero: 0 };
+        let Self { parts, codes, writer, passing, data, .. } = self;
+        let each: usize = codings.iter().map(|coding| coding.blocks as usize).sum();
+        let batch = (BATCH / each.max(1)).max(1);
+        passing.resize_with(batch * each, || Passing { part: 0, difference: 0, last: 0, coefficients: [0; 64] });
         let mut own = *bits;
-        let done = writer.with(|hand| {
-            for _ in 0..units {
+        let mut left = units as usize;
+        while left > 0 {
+            let now = left.min(batch);
+            left -= now;
+            let mut next = passing.iter_mut();
+            for _ in 0..now {
                 for ((coding, part), dc) in codings.iter().zip(parts.iter_mut()).zip(dc.iter_mut()) {
-                    let codes = codes.get(coding.part.min(1)).ok_or(Missing)?;
-                    for _ in 0..coding.blocks {
-                        own.refill();
+                    for block in next.by_ref().take(coding.blocks as usize) {
                         *dc = dc.wrapping_add(coding.dc.read(&mut own)?);
-                        read(&mut own, &part.pairs, &part.steps, &mut rounded)?;
                         let new = part.steps.to_new(*dc, 0);
-                        write(hand, codes, new.wrapping_sub(part.dc), &rounded)?;
+                        block.difference = new.wrapping_sub(part.dc);
                         part.dc = new;
+                        block.part = coding.part;
+                        block.last = read(&mut own, &part.pairs, &mut block.coefficients)?;
                     }
                 }
             }
-            Ok(())
-        });
+            write(parts, codes, passing.get_mut(..now * each).unwrap_or_default(), writer)?;
+            data.extend(writer.part());
+        }
         *bits = own;
-        done
+        Ok(())
     }
 
     fn begin(&mut self, _at: Place, _dc: [i32; 3]) {}
@@ -196,7 +223,7 @@ impl Pen for Requantiser<'_> {
             return Err(Stop::Missing);
         };
         part.steps.block(&mut block);
-        self.writer.with(|hand| block::write(hand, dc, ac, &block, part.dc, 0))?;
+        self.writer.with(|hand| block::write(hand, dc, ac.codes(), &block, part.dc, 0))?;
         part.dc = block.dc;
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! value together where both are short; a block without news in a scan takes about a nanosecond.
 //! Source: ITU-T T.81, annexes F and G; libjpeg's `jdphuff.c` for the order of the correction bits.
 
-use super::block::{TOO_FAR, Values, after, signed};
+use super::block::{Dc, ENDS, TOO_FAR, Values};
 use super::store::{NONE, Plane};
 use crate::kernel::huffman::{Bits, Fault, Scan, Table, Tables};
 use crate::kernel::jpeg::Frame;
@@ -34,7 +34,7 @@ enum By {
     /// Their first bits.
     First(Box<Values>),
     /// One more of each.
-    Refine(Box<Table>),
+    Refine(Box<Values>),
 }
 
 /// A component of a scan of DC coefficients.
@@ -43,7 +43,7 @@ struct Part {
     /// Blocks across and down in a unit.
     blocks: (u32, u32),
     /// `None` when one more bit comes.
-    dc: Option<Table>,
+    dc: Option<Dc>,
     /// `None` in a progressive file.
     ac: Option<Values>,
     /// As last read.
@@ -69,8 +69,8 @@ pub(super) fn open<'a>(
     let table = |tables: &[Option<Table>; 4], number: usize| tables[number & 3].clone().ok_or(MISSING);
     let news = if scan.band.0 > 0 {
         let (part, _, number) = scan.parts[0];
-        let table = table(&tables.ac, number)?;
-        let by = if scan.refines { By::Refine(Box::new(table)) } else { By::First(Box::new(Values::new(table))) };
+        let values = Box::new(Values::new(table(&tables.ac, number)?, true));
+        let by = if scan.refines { By::Refine(values) } else { By::First(values) };
         News::Band { part, band: scan.band, by, ended: 0 }
     } else {
         let part = |(plane, dc, ac): &(usize, usize, usize)| {
@@ -78,8 +78,8 @@ pub(super) fn open<'a>(
             Ok(Part {
                 plane: *plane,
                 blocks: if parts.len() == 1 { (1, 1) } else { (component.across, component.down) },
-                dc: if scan.refines { None } else { Some(table(&tables.dc, *dc)?) },
-                ac: if frame.progressive { None } else { Some(Values::new(table(&tables.ac, *ac)?)) },
+                dc: if scan.refines { None } else { Some(Dc::new(table(&tables.dc, *dc)?)) },
+                ac: if frame.progressive { None } else { Some(Values::new(table(&tables.ac, *ac)?, false)) },
                 before: 0,
             })
         };
@@ -92,21 +92,17 @@ pub(super) fn open<'a>(
 impl Reader<'_> {
     /// Reads row `row`, after those before it.
     pub(super) fn row(&mut self, row: u32, planes: &mut [Plane]) -> Result<(), Fault> {
-        // A copy, so that it is in registers.
-        let mut bits = self.bits;
-        let mut marks = self.marks;
+        let Self { bits, marks, .. } = self;
         match &mut self.news {
             News::Band { part, band, by, ended } => {
                 let plane = planes.get_mut(*part).ok_or(MISSING)?;
                 match by {
-                    By::First(values) => first(&mut bits, values, (*band, self.low), ended, &mut marks, row, plane)?,
-                    By::Refine(table) => refine(&mut bits, table, (*band, self.low), ended, &mut marks, row, plane)?,
+                    By::First(values) => first(bits, values, (*band, self.low), ended, marks, row, plane),
+                    By::Refine(values) => refine(bits, values, (*band, self.low), ended, marks, row, plane),
                 }
             }
-            News::Units { parts, across } => units(&mut bits, parts, (*across, self.low), &mut marks, row, planes)?,
+            News::Units { parts, across } => units(bits, parts, (*across, self.low), marks, row, planes),
         }
-        (self.bits, self.marks) = (bits, marks);
-        Ok(())
     }
 }
 
@@ -130,13 +126,21 @@ impl Restarts {
         }
         let passes = self.left == 0;
         if passes {
-            bits.restart(self.passed)?;
+            *bits = restarted(*bits, self.passed)?;
             self.passed += 1;
             self.left = self.interval;
         }
         self.left -= 1;
         Ok(passes)
     }
+}
+
+// By value, so that a loop with bits in registers needs no address.
+#[cold]
+#[inline(never)]
+fn restarted(mut bits: Bits<'_>, number: u32) -> Result<Bits<'_>, Fault> {
+    bits.restart(number)?;
+    Ok(bits)
 }
 
 /// Holds a scan against those before it: each bit of a coefficient comes once, from the top.
@@ -171,18 +175,21 @@ fn alone(
     let masks = plane.nonzero.chunks_exact_mut(plane.across.max(1) as usize);
     // Blocks still to come that have nothing new in this band.
     let mut without = *ended;
+    // Copies, so that they are in registers.
+    let (mut own, mut passed) = (*bits, *marks);
     for (row, masks) in rows.zip(masks).take(lines) {
         for (block, nonzero) in row.iter_mut().zip(masks).take(across) {
-            if marks.pass(bits)? {
+            if passed.pass(&mut own)? {
                 without = 0;
             }
-            each(bits, block, nonzero, &mut without)?;
+            each(&mut own, block, nonzero, &mut without)?;
         }
     }
-    *ended = without;
+    (*bits, *marks, *ended) = (own, passed, without);
     Ok(())
 }
 
+#[inline(never)]
 fn first(
     bits: &mut Bits<'_>,
     values: &Values,
@@ -197,41 +204,51 @@ fn first(
             *ended -= 1;
             return Ok(());
         }
-        let mut at = start;
-        while at <= end {
-            bits.fill();
-            let entry = values.entry(bits);
-            let (run, value) = if entry != 0 {
-                bits.drop_bits(entry & 31)?;
-                (entry >> 8 & 15, entry.cast_signed() >> 16)
-            } else {
-                let symbol = values.table.read(bits)?;
-                let (run, size) = (u32::from(symbol >> 4), symbol & 15);
-                if size == 0 {
-                    if run == 15 {
-                        at += 16;
-                        continue;
-                    }
-                    *ended = (1 << run) - 1 + bits.take(run)?;
-                    return Ok(());
-                }
-                (run, signed(bits.take(u32::from(size))?, size))
-            };
-            at += run;
-            if at > end {
-                return Err(TOO_FAR);
-            }
-            block[at as usize & 63] = short(value << low);
-            *nonzero |= 1 << at;
-            at += 1;
-        }
+        *ended = coefficients(bits, values, (start, end), low, block, nonzero)?;
         Ok(())
     })
 }
 
+/// Reads the coefficients of a band of a block that are given at once. Gives how many blocks end after it.
+#[expect(clippy::inline_always, reason = "a call would put the bits into memory")]
+#[inline(always)]
+fn coefficients(
+    bits: &mut Bits<'_>,
+    values: &Values,
+    (start, end): (u32, u32),
+    low: u8,
+    block: &mut [i16; 64],
+    nonzero: &mut u64,
+) -> Result<u32, Fault> {
+    let mut at = start;
+    loop {
+        bits.refill();
+        // Four a load: each takes at most a window.
+        for _ in 0..4 {
+            let next = values.next(bits)?;
+            if next & ENDS != 0 {
+                return Ok(next >> 16);
+            }
+            let value = next.cast_signed() >> 16;
+            at += next >> 8 & 15;
+            if at > end {
+                // Sixteen zeros may reach past the end in files that decoders read all the same.
+                return if value == 0 { Ok(0) } else { Err(TOO_FAR) };
+            }
+            block[at as usize & 63] = short(value << low);
+            *nonzero |= u64::from(value != 0) << at;
+            if at == end {
+                return Ok(0);
+            }
+            at += 1;
+        }
+    }
+}
+
+#[inline(never)]
 fn refine(
     bits: &mut Bits<'_>,
-    table: &Table,
+    values: &Values,
     ((start, end), low): ((u32, u32), u8),
     ended: &mut u32,
     marks: &mut Restarts,
@@ -241,61 +258,100 @@ fn refine(
     let band = (u64::MAX >> (63 - end)) & (u64::MAX << start);
     let one = 1_i16 << low;
     alone(bits, plane, row, ended, marks, |bits, block, nonzero, ended| {
-        // What of the band is still to be gone through.
-        let mut rest = band;
-        while *ended == 0 && rest != 0 {
-            let symbol = table.read(bits)?;
-            let (run, size) = (u32::from(symbol >> 4), symbol & 15);
-            let value = match size {
-                0 if run < 15 => {
-                    *ended = (1 << run) + bits.take(run)?;
-                    break;
-                }
-                0 => 0,
-                1 if bits.take(1)? == 1 => one,
-                1 => -one,
-                _ => return Err(Fault::Broken("a correction is larger than a bit")),
-            };
-            // `run` counts the coefficients that stay zero.
-            let mut zeros = rest & !*nonzero;
-            for _ in 0..run {
-                zeros &= zeros.wrapping_sub(1);
+        // Those that are not zero yet get a bit each, in their order, between the symbols.
+        let known = *nonzero & band;
+        if known == 0 && *ended > 0 {
+            *ended -= 1;
+            return Ok(());
+        }
+        let mut corrections = Corrections::default();
+        let mut at = start;
+        while *ended == 0 && at <= end {
+            bits.refill();
+            let next = values.next(bits)?;
+            if next & ENDS != 0 {
+                *ended = (next >> 16) + 1;
+                break;
             }
-            // All below the next zero, and that too.
-            let upto = zeros ^ zeros.wrapping_sub(1);
-            correct(bits, block, rest & *nonzero & upto, one)?;
-            rest &= !upto;
-            if value != 0 {
-                if zeros == 0 {
+            let value = next.cast_signed() >> 16;
+            if value.unsigned_abs() > 1 {
+                return Err(Fault::Broken("a correction is larger than a bit"));
+            }
+            // The run counts coefficients that stay zero. Each that is known puts off the one that is meant, and most
+            // often there are few of them on the way.
+            let first = at + (next >> 8 & 15);
+            let mut meant = first;
+            let mut passed = known & u64::MAX << at;
+            while passed != 0 && passed.trailing_zeros() <= meant {
+                passed &= passed.wrapping_sub(1);
+                meant += 1;
+            }
+            if meant > end {
+                if value != 0 {
                     return Err(TOO_FAR);
                 }
-                let at = zeros.trailing_zeros();
-                block[at as usize & 63] = value;
-                *nonzero |= 1 << at;
+                corrections.take(bits, (known & u64::MAX << at).count_ones())?;
+                break;
             }
+            corrections.take(bits, meant - first)?;
+            block[meant as usize & 63] = if value < 0 { -one } else { one * i16::from(value != 0) };
+            *nonzero |= u64::from(value != 0) << meant;
+            at = meant + 1;
         }
         if *ended > 0 {
             *ended -= 1;
-            correct(bits, block, rest & *nonzero, one)?;
+            bits.refill();
+            // From the end of the band on there are none.
+            corrections.take(bits, (known & u64::MAX << (at & 63)).count_ones())?;
         }
+        corrections.make(block, known, one);
         Ok(())
     })
 }
 
-/// Reads a bit for each coefficient of `which`: whether it is one more, away from zero.
-#[inline]
-fn correct(bits: &mut Bits<'_>, block: &mut [i16; 64], mut which: u64, one: i16) -> Result<(), Fault> {
-    while which != 0 {
-        if bits.take(1)? == 1 {
-            let value = &mut block[which.trailing_zeros() as usize & 63];
-            *value = value.saturating_add(if *value < 0 { -one } else { one });
+/// One more bit for each of some coefficients. They are read as symbols come and made at the end of the block, in one
+/// loop: how often a loop goes round cannot be foreseen, so it is one guess a block instead of one a symbol.
+#[derive(Default)]
+struct Corrections {
+    /// The last at the bottom.
+    bits: u64,
+    count: u32,
+}
+
+impl Corrections {
+    /// Reads `count` more, of which 32 are loaded.
+    #[inline]
+    fn take(&mut self, bits: &mut Bits<'_>, count: u32) -> Result<(), Fault> {
+        let mut left = count;
+        if left > 32 {
+            self.bits = self.bits << 32 | bits.take_loaded(32)?;
+            bits.refill();
+            left -= 32;
         }
-        which &= which - 1;
+        self.bits = self.bits << (left & 63) | bits.take_loaded(left)?;
+        // A block has 63 of them at most.
+        self.count += count;
+        Ok(())
     }
-    Ok(())
+
+    /// Makes them: each is one more for a coefficient of `which`, away from zero, or nothing.
+    #[inline]
+    fn make(&self, block: &mut [i16; 64], mut which: u64, one: i16) {
+        let mut bits = self.bits << (64_u32.wrapping_sub(self.count) & 63);
+        while which != 0 {
+            let value = &mut block[which.trailing_zeros() as usize & 63];
+            // Without a branch: what it is cannot be foreseen.
+            let sign = *value >> 15;
+            let more = one & if bits >> 63 == 0 { 0 } else { -1 };
+            *value = value.saturating_add((more ^ sign).wrapping_sub(sign));
+            bits <<= 1;
+            which &= which.wrapping_sub(1);
+        }
+    }
 }
 
 /// A row of DC coefficients, or of all.
+#[inline(never)]
 fn units(
     bits: &mut Bits<'_>,
     parts: &mut [Part],
@@ -308,8 +364,9 @@ fn units(
         [only] => planes.get(only.plane).map(|plane| (plane.lines(row), plane.own.0)).ok_or(MISSING)?,
         _ => (1, across),
     };
+    let mut own = *bits;
     for (line, column) in (0..lines).flat_map(|line| (0..across).map(move |column| (line, column))) {
-        if marks.pass(bits)? {
+        if marks.pass(&mut own)? {
             for part in parts.iter_mut() {
                 part.before = 0;
             }
@@ -322,52 +379,19 @@ fn units(
                 for at in from as usize..(from + wide) as usize {
                     let block = plane.blocks.get_mut(at).ok_or(TOO_FAR)?;
                     let Some(dc) = &part.dc else {
-                        block[0] |= i16::from(bits.take(1)? == 1) << low;
+                        block[0] |= i16::from(own.take(1)? == 1) << low;
                         continue;
                     };
-                    let size = dc.read(bits)?;
-                    if size > 15 {
-                        return Err(Fault::Broken("a DC difference is too long"));
-                    }
-                    part.before = part.before.wrapping_add(signed(bits.take(u32::from(size))?, size));
+                    part.before = part.before.wrapping_add(dc.read(&mut own)?);
                     block[0] = short(part.before << low);
                     if let (Some(ac), Some(nonzero)) = (&part.ac, plane.nonzero.get_mut(at)) {
-                        sequential(bits, ac, block, nonzero)?;
+                        coefficients(&mut own, ac, (1, 63), 0, block, nonzero)?;
                     }
                 }
             }
         }
     }
-    Ok(())
-}
-
-/// The AC coefficients of a block of a file that is not progressive.
-fn sequential(bits: &mut Bits<'_>, values: &Values, block: &mut [i16; 64], nonzero: &mut u64) -> Result<(), Fault> {
-    let mut at = 1;
-    while at < 64 {
-        bits.fill();
-        let entry = values.entry(bits);
-        let (next, value) = if entry != 0 {
-            bits.drop_bits(entry & 31)?;
-            let next = at + (entry >> 8 & 15) + 1;
-            if next > 64 {
-                return Err(TOO_FAR);
-            }
-            (next, entry.cast_signed() >> 16)
-        } else {
-            let symbol = values.table.read(bits)?;
-            let Some(next) = after(symbol, at)? else { break };
-            let size = symbol & 15;
-            if size == 0 {
-                at = next;
-                continue;
-            }
-            (next, signed(bits.take(u32::from(size))?, size))
-        };
-        block[(next - 1) as usize & 63] = short(value);
-        *nonzero |= 1 << (next - 1);
-        at = next;
-    }
+    *bits = own;
     Ok(())
 }
 

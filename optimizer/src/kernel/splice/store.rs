@@ -152,12 +152,10 @@ impl<'a> Store<'a> {
         for (plane, steps) in self.planes.iter_mut().zip(steps) {
             for (block, nonzero) in plane.blocks.iter_mut().zip(&mut plane.nonzero) {
                 block[0] = steps.short(block[0], 0);
-                let mut rest = *nonzero;
-                while rest != 0 {
-                    let at = rest.trailing_zeros() as usize & 63;
-                    block[at] = steps.short(block[at], at);
-                    *nonzero &= !(u64::from(block[at] == 0) << at);
-                    rest &= rest - 1;
+                if *nonzero != 0 {
+                    let dc = block[0];
+                    *nonzero = steps.round(block, nonzero.ilog2());
+                    block[0] = dc;
                 }
             }
         }

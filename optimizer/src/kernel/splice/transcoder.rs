@@ -4,6 +4,8 @@
 //! For files whose own tables lack a symbol that the mark needs. Their other symbols keep codes of about the old
 //! lengths, so the file grows by little more than the mark.
 
+use bytes::Bytes;
+
 use super::block::{self, Ac, Block, Dc, Stop};
 use super::codes::{Codes, all_ac, all_dc};
 use super::drive::{Coding, Pen};
@@ -39,8 +41,13 @@ pub(super) struct Transcoder<'a> {
     /// By the number of the AC table.
     recoders: [Option<Recoder<'a>>; 4],
     writer: Writer,
+    /// What was written before.
+    data: Vec<Bytes>,
     dc: [i32; 3],
 }
+
+/// Units that are written before it is asked whether they fill a part: a few kilobytes.
+const SOME: u32 = 64;
 
 impl<'a> Transcoder<'a> {
     /// For differences `beyond` those of a baseline file, or not.
@@ -53,14 +60,14 @@ impl<'a> Transcoder<'a> {
             let own: &Ac = file.ac.get(number)?.as_ref()?;
             Completed::of(&own.codes, all_ac(), 1, number)
         };
-        let writer = Writer::with_capacity(file.data.len() + file.data.len() / 16 + 4096);
+        let writer = Writer::with_capacity(file.data.len());
         let tables_ac = std::array::from_fn(ac);
         let recoder = |number: usize| {
             let codes = tables_ac.get(number)?.as_ref()?.codes.clone();
             Some(Recoder::new(file.ac.get(number)?.as_ref()?, codes))
         };
         let recoders = std::array::from_fn(recoder);
-        Self { file, tables_dc: std::array::from_fn(dc), tables_ac, recoders, writer, dc: [0; 3] }
+        Self { file, tables_dc: std::array::from_fn(dc), tables_ac, recoders, writer, data: Vec::new(), dc: [0; 3] }
     }
 
     /// The DHT segment of the new tables.
@@ -74,9 +81,10 @@ impl<'a> Transcoder<'a> {
     }
 
     /// The new data, with the end marker.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.writer.marker(jpeg::EOI);
-        self.writer.take()
+        self.data.push(self.writer.take().into());
+        self.data
     }
 
     fn codes(&self, part: usize) -> Result<(&Codes, &Codes), Fault> {
@@ -97,29 +105,35 @@ impl Pen for Transcoder<'_> {
     }
 
     fn pass(&mut self, bits: &mut Bits<'_>, codings: &[Coding<'_>], units: u32, dc: &mut [i32; 3]) -> Result<(), Stop> {
-        let mut writer = std::mem::take(&mut self.writer);
+        let (mut writer, mut data) = (std::mem::take(&mut self.writer), std::mem::take(&mut self.data));
         let mut coders = Vec::with_capacity(3);
         for coding in codings {
             let recoder = self.file.parts.get(coding.part).and_then(|part| self.recoders.get(part.ac)?.as_ref());
             coders.push((self.codes(coding.part)?.0, recoder.ok_or(NO_TABLE)?));
         }
         let mut own = *bits;
-        let done = writer.with(|hand| {
-            for _ in 0..units {
-                for ((coding, (codes, recoder)), dc) in codings.iter().zip(&coders).zip(dc.iter_mut()) {
-                    for _ in 0..coding.blocks {
-                        let difference = coding.dc.read(&mut own)?;
-                        block::put_dc(hand, codes, difference)?;
-                        recoder.block(&mut own, hand)?;
-                        *dc = dc.wrapping_add(difference);
+        let mut left = units;
+        while left > 0 {
+            let now = left.min(SOME);
+            left -= now;
+            writer.with(|hand| {
+                for _ in 0..now {
+                    for ((coding, (codes, recoder)), dc) in codings.iter().zip(&coders).zip(dc.iter_mut()) {
+                        for _ in 0..coding.blocks {
+                            let difference = coding.dc.read(&mut own)?;
+                            block::put_dc(hand, codes, difference)?;
+                            recoder.block(&mut own, hand)?;
+                            *dc = dc.wrapping_add(difference);
+                        }
                     }
                 }
-            }
-            Ok(())
-        });
+                Ok::<_, Stop>(())
+            })?;
+            data.extend(writer.part());
+        }
         *bits = own;
-        self.writer = writer;
-        done
+        (self.writer, self.data) = (writer, data);
+        Ok(())
     }
 
     fn begin(&mut self, _at: Place, dc: [i32; 3]) {

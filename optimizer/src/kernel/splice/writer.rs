@@ -4,10 +4,14 @@
 //! bytes are written as they come to a page, and stuffed when that is full, sixteen at a time.
 //! Source: ITU-T T.81, sections B.1.1.5 and F.1.2.3.
 
+use bytes::Bytes;
+
 use crate::kernel::huffman::{Place, data_byte};
 
 /// Bytes of a page. It stays in the fastest cache beside the tables.
 const PAGE: usize = 4096;
+/// Bytes of a part, about.
+pub(super) const PART: usize = 256 << 10;
 /// Bytes looked at together for one that is 0xff.
 const LOOK: usize = 16;
 
@@ -80,8 +84,21 @@ impl Hand<'_> {
     /// Writes the low `count` bits of `value`, at most 32; its other bits must be zero.
     #[inline]
     pub(super) fn put(&mut self, value: u32, count: u32) {
+        self.push(value, count);
+        self.flush();
+    }
+
+    /// As [`Hand::put`], for a [`Hand::flush`] that must come before there are more than 57 bits.
+    #[inline]
+    pub(super) fn push(&mut self, value: u32, count: u32) {
         self.tip.hold = self.tip.hold << (count & 63) | u64::from(value);
-        let held = self.tip.held + count;
+        self.tip.held += count;
+    }
+
+    /// Makes bytes of bits.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        let held = self.tip.held;
         let eight = (self.tip.hold << (64_u32.wrapping_sub(held) & 63)).to_be_bytes();
         if self.tip.at > PAGE - 8 {
             self.page.stuff(self.tip.at);
@@ -104,9 +121,10 @@ pub(super) struct Mark {
 }
 
 impl Writer {
-    /// A writer that has room for `bytes` without growing.
+    /// For about `bytes`, of which there is room for a part.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { page: Page { bytes: Vec::with_capacity(bytes), ..Page::default() }, ..Self::default() }
+        let bytes = Vec::with_capacity(bytes.min(PART) + 4 * PAGE);
+        Self { page: Page { bytes, ..Page::default() }, ..Self::default() }
     }
 
     /// Lets `act` write.
@@ -177,6 +195,13 @@ impl Writer {
     /// Writes a marker after [`Writer::pad`].
     pub(super) fn marker(&mut self, marker: u8) {
         self.page.bytes.extend_from_slice(&[0xff, marker]);
+    }
+
+    /// Takes the bytes written so far once they fill a part. A large file in one piece would be memory that the allocator
+    /// has from the system, and that it clears, every time.
+    pub(super) fn part(&mut self) -> Option<Bytes> {
+        let full = self.page.bytes.len() >= PART;
+        full.then(|| std::mem::replace(&mut self.page.bytes, Vec::with_capacity(PART + 4 * PAGE)).into())
     }
 
     /// Takes a copy of the bytes written, as [`Writer::take`], and keeps the room for the next.
