@@ -75,6 +75,8 @@ pub struct Queue<T> {
     /// Counts pushes.
     number: u64,
     length: usize,
+    /// How many of them are small.
+    small: usize,
     /// Clients with entries here.
     clients: u64,
     /// The work that a client within its share has been handed.
@@ -117,6 +119,7 @@ impl<T> Queue<T> {
             most: usize::MAX,
             number: 0,
             length: 0,
+            small: 0,
             clients: 0,
             virtual_time: 0,
             accounts: BTreeMap::new(),
@@ -160,6 +163,11 @@ impl<T> Queue<T> {
     /// How many wait.
     pub const fn len(&self) -> usize {
         self.length
+    }
+
+    /// How many of them are small: up to [`Rules::small`] when they came.
+    pub const fn small(&self) -> usize {
+        self.small
     }
 
     /// Whether nobody waits.
@@ -377,6 +385,7 @@ impl<T> Queue<T> {
         self.places.remove(&(had, client));
         self.places.insert((had + 1, client));
         self.length += 1;
+        self.small += usize::from(place.small);
         if leads {
             self.show(client);
         }
@@ -402,6 +411,7 @@ impl<T> Queue<T> {
             self.places.insert((left, client));
         }
         self.length -= 1;
+        self.small -= usize::from(place.small);
         self.deadlines.remove(&(waiting.deadline, place.number));
         self.classes.remove(&(waiting.class, place.number));
         Some(waiting)

@@ -130,8 +130,8 @@ pub const QUEUE_TIMEOUT: Millis = Millis::from_secs(5);
 pub const AGEING: u16 = 15;
 /// `service.queue.believed`: as long as `timeout`, beyond which nobody waits anyway.
 pub const BELIEVED: Millis = Millis::from_secs(5);
-/// `service.queue.extra`: takes away what strict permits cost small ones at low load, and costs little at high load
-/// (`docs/benchmarks.md`).
+/// `service.queue.extra`: takes away what strict permits cost small ones at low load, and has the cores at work between one
+/// answer and the next request (`docs/benchmarks.md`).
 pub const EXTRA: u32 = 1;
 /// `service.queue.small`: twice an ordinary photo. A person does not notice that much.
 pub const SMALL: Millis = Millis::new(100);

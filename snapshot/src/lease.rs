@@ -20,8 +20,15 @@ pub struct Lease {
     pool: Arc<Pool>,
     slot: Slot,
     hold: Hold,
-    /// Whether it holds one of the endpoint's permits.
-    permit: bool,
+    /// The endpoint's permit that it holds, if any.
+    permit: Option<Permit>,
+}
+
+/// One of an endpoint's permits, or one beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permit {
+    /// Whether its exchange is small.
+    pub(crate) small: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +51,7 @@ pub enum LeaseKind {
 
 impl Lease {
     pub(crate) fn new(pool: Arc<Pool>, slot: Slot, hold: Hold, now: Moment) -> Self {
-        let lease = Self { pool, slot, hold, permit: false };
+        let lease = Self { pool, slot, hold, permit: None };
         lease.live().begin();
         if lease.pool.policy().reads_latency() {
             lease.live().speed.asked(now);
@@ -53,9 +60,9 @@ impl Lease {
     }
 
     /// With one of the endpoint's permits. Only under the lock of the service's permits.
-    pub(crate) fn with_permit(mut self) -> Self {
+    pub(crate) fn with_permit(mut self, permit: Permit) -> Self {
         self.live().take_permit();
-        self.permit = true;
+        self.permit = Some(permit);
         self
     }
 
@@ -124,7 +131,7 @@ impl Lease {
     /// The endpoint answered that it is busy, which is no failure: for `span` it gets one exchange less at a time than it
     /// has now, at least one. For services with a queue; otherwise nothing.
     pub fn busy(&self, now: Moment, span: Duration) {
-        if self.permit {
+        if self.permit.is_some() {
             self.live().lower(now, span);
         }
     }
@@ -141,8 +148,8 @@ impl Drop for Lease {
             self.live().return_trial(ticket);
         }
         self.live().end();
-        if let (true, Some(permits)) = (self.permit, self.pool.permits()) {
-            permits.give_back(self.live());
+        if let (Some(permit), Some(permits)) = (self.permit, self.pool.permits()) {
+            permits.give_back(self.live(), permit);
         }
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use weir_balance::{Client, Entry, Fit, KeyHash, Nanos, Pace, Queue, Slot, Ticket};
 
+use crate::lease::Permit;
 use crate::room::{Look, Rooms};
 use crate::slow_start::Furthest;
 use crate::sync::{Mutex, MutexGuard};
@@ -77,6 +78,8 @@ struct State {
     /// Who of those who wait looks when time alone may have made room.
     watch: Option<Watch>,
     pace: Pace,
+    /// Small ones that are being served.
+    small: u32,
     refused: Refused,
 }
 
@@ -115,6 +118,7 @@ impl Permits {
             furthest: Furthest::default(),
             watch: None,
             pace: Pace::default(),
+            small: 0,
             refused: Refused::default(),
         };
         Self { clock, state: Mutex::new(state) }
@@ -146,10 +150,11 @@ impl Permits {
         let mut state = self.lock();
         let state = &mut *state;
         let small = work <= state.rules.order.small;
-        let rooms = Rooms::new(&state.rules, pool, now, &mut state.furthest);
-        let chosen = || pool.outlook_where(now, key, |member| rooms.has(member, small));
-        if let Some(chosen) = state.queue.is_empty().then(chosen).flatten() {
-            return chosen;
+        if state.queue.is_empty() {
+            let rooms = state.rooms(pool, now);
+            if let Some(chosen) = pool.outlook_where(now, key, |member| rooms.has(member, small)) {
+                return chosen;
+            }
         }
         if !pool.might_serve(now, &[]) {
             return Outlook::Refused(Unserved::NoEndpoint);
@@ -195,10 +200,11 @@ impl Permits {
     }
 
     /// A permit comes back.
-    pub(crate) fn give_back(&self, live: &Live) {
+    pub(crate) fn give_back(&self, live: &Live, permit: Permit) {
         let now = self.clock.now();
         self.with(now, |state, _| {
             live.return_permit();
+            state.small -= u32::from(permit.small);
             state.pace.freed(nanos(now), !state.queue.is_empty());
         });
     }
@@ -277,11 +283,10 @@ impl State {
         after: &mut After,
     ) -> (Answer, Option<Arc<Seat>>) {
         let small = wish.work <= self.rules.order.small;
-        if self.queue.is_empty() {
-            let rooms = Rooms::new(&self.rules, pool, wish.now, &mut self.furthest);
-            if let Some(lease) = grant(&rooms, pool, wish.key, &wish.tried.slots(pool), small) {
-                return (Answer::Served(lease), None);
-            }
+        if self.queue.is_empty()
+            && let Some(lease) = self.grant_now(pool, wish, small)
+        {
+            return (Answer::Served(lease), None);
         }
         let newest = self.newest.upgrade().unwrap_or_else(|| Arc::clone(pool));
         if !newest.might_serve(wish.now, &wish.tried.slots(&newest)) {
@@ -297,8 +302,7 @@ impl State {
             self.expire(wish.now, after);
             self.grant_all(wish.now, after);
             // Nor those who cannot have what is free: they are large, or have tried it.
-            let rooms = Rooms::new(&self.rules, &newest, wish.now, &mut self.furthest);
-            if let Some(lease) = grant(&rooms, &newest, wish.key, &wish.tried.slots(&newest), small) {
+            if let Some(lease) = self.grant_now(&newest, wish, small) {
                 return (Answer::Served(lease), None);
             }
         }
@@ -343,6 +347,24 @@ impl State {
         }
     }
 
+    /// A lease for who asks now, if there is room.
+    fn grant_now(&mut self, pool: &Arc<Pool>, wish: &Wish<'_>, small: bool) -> Option<Lease> {
+        let rooms = self.rooms(pool, wish.now);
+        let lease = grant(&rooms, pool, wish.key, &wish.tried.slots(pool), small)?;
+        self.small += u32::from(small);
+        Some(lease)
+    }
+
+    fn rooms(&mut self, pool: &Arc<Pool>, now: Moment) -> Rooms<'_> {
+        let beside = self.serves_beside();
+        Rooms::new(&self.rules, beside, pool, now, &mut self.furthest)
+    }
+
+    /// Whether a small one may be served beside the permits of an endpoint: see [`QueueRules::extra`].
+    const fn serves_beside(&self) -> bool {
+        self.rules.extra > 0 && (self.small == 0 || self.queue.small() > 1)
+    }
+
     /// Serves those who can be served, in order.
     fn serve(&mut self, now: Moment, after: &mut After) {
         if self.queue.is_empty() {
@@ -358,11 +380,12 @@ impl State {
     /// The same without refusing anybody. Gives from when on time alone may let somebody in.
     fn grant_all(&mut self, now: Moment, after: &mut After) -> Option<Moment> {
         let pool = self.held.clone()?;
-        let Self { rules, queue, furthest, pace, .. } = self;
-        let rooms = Rooms::new(rules, &pool, now, furthest);
         // Whoever is served takes a permit of an endpoint that has one left, a small one maybe beyond its capacity. So
         // while there is none nobody is asked, which after most changes is so, and costs less than one in vain.
-        while !queue.is_empty() {
+        while !self.queue.is_empty() {
+            let beside = self.serves_beside();
+            let Self { rules, queue, furthest, .. } = &mut *self;
+            let rooms = Rooms::new(rules, beside, &pool, now, furthest);
             if let Look::Full(opens) = rooms.look(&pool) {
                 return opens;
             }
@@ -372,14 +395,15 @@ impl State {
                     Some(lease) => Fit::Takes(lease),
                     None if !waiter.tried.is_empty() => Fit::NotThis,
                     // Whoever tried nothing can go anywhere: if it cannot, nobody of its size can.
-                    None if !waiter.small && rules.extra > 0 => Fit::OnlySmall,
+                    None if !waiter.small && beside => Fit::OnlySmall,
                     None => Fit::Nothing,
                 }
             });
             let Some((waiter, lease)) = taken else { return rooms.opens(&pool) };
-            if let Some(target) = rules.target {
+            self.small += u32::from(waiter.small);
+            if let Some(target) = self.rules.target {
                 let waited = Nanos(nanos(now).0.saturating_sub(nanos(waiter.since).0));
-                pace.served(nanos(now), waited, Nanos::from_millis(target.get()));
+                self.pace.served(nanos(now), waited, Nanos::from_millis(target.get()));
             }
             after.wakers.extend(waiter.seat.give(Ok(lease)));
         }
@@ -453,5 +477,6 @@ const fn nanos(moment: Moment) -> Nanos {
 
 /// A lease with a permit, on an endpoint of the policy's choice among those that have one left. Only under the lock.
 fn grant(rooms: &Rooms<'_>, pool: &Arc<Pool>, key: Option<KeyHash>, tried: &[Slot], small: bool) -> Option<Lease> {
-    pool.lease_where(rooms.now(), key, tried, |member| rooms.has(member, small)).map(Lease::with_permit)
+    pool.lease_where(rooms.now(), key, tried, |member| rooms.has(member, small))
+        .map(|lease| lease.with_permit(Permit { small }))
 }

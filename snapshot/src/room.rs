@@ -39,13 +39,20 @@ struct Standing {
 }
 
 impl<'a> Rooms<'a> {
-    /// For the endpoints of this pool.
-    pub(crate) fn new(rules: &QueueRules, pool: &Arc<Pool>, now: Moment, furthest: &'a mut Furthest) -> Self {
+    /// For the endpoints of this pool; `beside`: whether a small one may be served beside their permits.
+    pub(crate) fn new(
+        rules: &QueueRules,
+        beside: bool,
+        pool: &Arc<Pool>,
+        now: Moment,
+        furthest: &'a mut Furthest,
+    ) -> Self {
         let ramps = pool.ramps(now).map(|ramps| {
             furthest.refresh(pool);
             (ramps, &*furthest)
         });
-        Self { now, capacity: rules.capacity, extra: rules.extra, ramps }
+        let extra = if beside { rules.extra } else { 0 };
+        Self { now, capacity: rules.capacity, extra, ramps }
     }
 
     /// The moment that this is about.

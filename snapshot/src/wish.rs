@@ -15,8 +15,9 @@ use crate::{Lease, Live, Member, Millis, Moment, Pool, Waiting};
 pub struct QueueRules {
     /// The permits of an endpoint that does not say: how many exchanges it serves at once, usually its cores.
     pub capacity: NonZeroU32,
-    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]): a small one beside large
-    /// ones costs them little, and must not wait for one of them to end.
+    /// How many more than its permits an endpoint serves when they are small ([`Rules::small`]), while several small ones wait
+    /// or none is being served: a small one beside large ones costs them little, and must not wait for one of them to end.
+    /// One alone waits for the end of another small one, which is near: that everybody shares the cores is worth less.
     pub extra: u32,
     /// The longest an exchange waits at a stretch.
     pub timeout: Millis,

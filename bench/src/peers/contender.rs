@@ -6,13 +6,14 @@
 //! Places in a text: `{listen}`, `{host}` and `{port}` of it, `{folder}`, `{threads}`, `{room}` (connections), `{endpoints}`
 //! (one `endpoint` line each) and `{row}`. In an endpoint's line: `{number}`, `{address}`, `{host}`, `{port}`,
 //! `{weight}`, `{cores}`, `{more}` (half as many again). In a row: `{cores}` of an ordinary endpoint, and what somebody who knows the mix would put in by hand:
-//! `{step1}`, `{step2}` (bytes between small and medium, medium and large) and `{bytes_per_ms}` of work.
+//! `{step1}`, `{step2}` (bytes between small and medium, medium and large), `{bytes_per_ms}` of work, and `{small}`, the milliseconds up
+//! to which work is small.
 
 use std::net::SocketAddr;
 
 use super::contenders::{ENVOY, HAPROXY, NGINX, WEIR};
 use super::endpoint::Plan;
-use super::trace::{Class, bytes_between, bytes_per_ms};
+use super::trace::{Class, FASTER, bytes_between, bytes_per_ms};
 use crate::rig::proxy::Kind;
 
 /// One configuration of one proxy.
@@ -41,6 +42,30 @@ pub(crate) struct Contender {
 pub(crate) struct Setting {
     pub(crate) endpoints: Vec<(SocketAddr, Plan)>,
     pub(crate) threads: u16,
+    pub(crate) lines: Lines,
+}
+
+/// What somebody who knows the mix would put in by hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Lines {
+    /// Bytes between small and medium photos, medium and large ones.
+    pub(crate) steps: [f64; 2],
+    /// Of work.
+    pub(crate) bytes_per_ms: f64,
+    /// Milliseconds of work up to which a photo is small.
+    pub(crate) small: f64,
+}
+
+impl Lines {
+    /// Those of the emulated mix.
+    pub(crate) fn emulated() -> Self {
+        Self {
+            steps: [bytes_between(Class::Small, Class::Medium), bytes_between(Class::Medium, Class::Large)],
+            bytes_per_ms: bytes_per_ms(),
+            // What weir has by default, in the times of the trace.
+            small: 100.0 / FASTER,
+        }
+    }
 }
 
 /// Connections that a proxy is to have room for: more than any run needs, for a limit of its own would be a queue. Not more
@@ -58,11 +83,13 @@ impl Contender {
         let weighted = setting.endpoints.iter().any(|(_, plan)| plan.weight != 1);
         let row = self.weighted.filter(|_| weighted).unwrap_or(self.row);
         let cores = setting.endpoints.iter().map(|(_, plan)| plan.cores).min().unwrap_or(1);
+        let lines = &setting.lines;
         let row = row
             .replace("{cores}", &cores.to_string())
-            .replace("{step1}", &whole(bytes_between(Class::Small, Class::Medium)))
-            .replace("{step2}", &whole(bytes_between(Class::Medium, Class::Large)))
-            .replace("{bytes_per_ms}", &whole(bytes_per_ms()));
+            .replace("{step1}", &whole(lines.steps[0]))
+            .replace("{step2}", &whole(lines.steps[1]))
+            .replace("{bytes_per_ms}", &whole(lines.bytes_per_ms))
+            .replace("{small}", &whole(lines.small));
         let line = |(number, (address, plan)): (usize, &(SocketAddr, Plan))| {
             self.endpoint
                 .replace("{number}", &number.to_string())
@@ -100,7 +127,11 @@ mod tests {
     fn setting(scenario: Scenario) -> Setting {
         let plans = scenario.plans(4, 2).into_iter();
         let address = |number: usize| SocketAddr::from(([127, 0, 0, 1], 3001 + u16::try_from(number).unwrap()));
-        Setting { endpoints: plans.enumerate().map(|(number, plan)| (address(number), plan)).collect(), threads: 1 }
+        Setting {
+            endpoints: plans.enumerate().map(|(number, plan)| (address(number), plan)).collect(),
+            threads: 1,
+            lines: Lines::emulated(),
+        }
     }
 
     #[test]
@@ -115,7 +146,7 @@ mod tests {
                     assert!(text.contains(&address.port().to_string()), "{text}");
                 }
                 let places = ["listen", "host", "port", "folder", "threads", "room", "endpoints", "row", "number"];
-                let more = ["address", "weight", "cores", "more", "step1", "step2", "bytes_per_ms"];
+                let more = ["address", "weight", "cores", "more", "step1", "step2", "bytes_per_ms", "small"];
                 for place in places.iter().chain(&more) {
                     assert!(!text.contains(&format!("{{{place}}}")), "{place} is left in {text}");
                 }

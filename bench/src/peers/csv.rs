@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::result::{Cell, Outcome, Run, Table};
 
 const HEAD: &str = "scenario,bytes,discipline,real,load,contender,version,seed,answers,refused,errors,p50_ms,p95_ms,p99_ms,\
-p99.9_ms,mean_ms,small_p99_ms,slowdown,goodput,jain,shares,proxy_us_per_request,rig_cores,extra_jobs,late_p99_ms,fault\n";
+p99.9_ms,mean_ms,small_p99_ms,slowdown,goodput,jain,shares,proxy_us_per_request,rig_cores,stolen_cores,extra_jobs,late_p99_ms,fault\n";
 
 /// All runs, a head first.
 pub(crate) fn text(outcome: &Outcome) -> String {
@@ -37,7 +37,7 @@ fn line(
         (conditions.scenario.name(), conditions.real, conditions.load, cell.contender.name);
     write!(all, "{scenario},{bytes},{discipline},{real},{load:.3},{name},{version},{seed},")?;
     match run {
-        Ok(Run { summary, proxy_micros, rig_cores, extra }) => {
+        Ok(Run { summary, proxy_micros, rig_cores, stolen, extra }) => {
             let shares: Vec<String> = summary.shares.iter().map(|share| format!("{share:.4}")).collect();
             write!(all, "{},{},{},", summary.answers, summary.refused, summary.errors)?;
             for value in [summary.p50, summary.p95, summary.p99, summary.p999, summary.mean, summary.small_p99] {
@@ -46,11 +46,18 @@ fn line(
             write!(all, "{:.3},{:.4},{:.4},{},", summary.slowdown, summary.goodput, summary.jain, shares.join(" "))?;
             let or_empty = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.3}"));
             let extra = extra.map_or_else(String::new, |extra| extra.to_string());
-            write!(all, "{},{},{extra},{:.3},", or_empty(*proxy_micros), or_empty(*rig_cores), summary.late)?;
+            write!(
+                all,
+                "{},{},{},{extra},{:.3},",
+                or_empty(*proxy_micros),
+                or_empty(*rig_cores),
+                or_empty(*stolen),
+                summary.late
+            )?;
             let error = summary.error.as_deref().unwrap_or_default();
             writeln!(all, "{}", quoted(error))
         }
-        Err(words) => writeln!(all, ",,,,,,,,,,,,,,,,,{}", quoted(words)),
+        Err(words) => writeln!(all, ",,,,,,,,,,,,,,,,,,{}", quoted(words)),
     }
 }
 

@@ -36,7 +36,8 @@ use hyper::Request;
 use tokio::time::sleep;
 
 use self::client::Client;
-use self::contender::{Contender, Setting};
+use self::contender::{Contender, Lines, Setting};
+use self::cores::Discipline;
 use self::endpoint::{Plan, WORK};
 use self::fleet::{Fleet, Scenario};
 use self::load::Target;
@@ -96,7 +97,7 @@ pub(crate) async fn run(
         let conditions = Conditions {
             scenario: arguments.scenario,
             bytes: arguments.bytes,
-            discipline: arguments.discipline,
+            discipline: if arguments.emulate { Discipline::Fifo } else { arguments.discipline },
             real: arguments.real,
             load,
         };
@@ -161,6 +162,7 @@ struct Work {
     program: Option<PathBuf>,
     /// What each photo takes; empty where work is emulated.
     lessons: Vec<(Class, Duration)>,
+    lines: Lines,
     target: Arc<Target>,
 }
 
@@ -170,15 +172,19 @@ impl Work {
         let plans = arguments.scenario.plans(count, cores);
         if !arguments.real {
             let target = Target { path: "/optimize", photos: Vec::new() };
-            return Ok(Self { plans, program: None, lessons: Vec::new(), target: Arc::new(target) });
+            let lines = Lines::emulated();
+            return Ok(Self { plans, program: None, lessons: Vec::new(), lines, target: Arc::new(target) });
         }
         let default = || beside("weir-optimizer").unwrap_or_else(|| PathBuf::from("target/dist/weir-optimizer"));
         let program = arguments.optimizer.clone().unwrap_or_else(default);
         let photos = real::photos(arguments.photos.as_deref())?;
-        let teacher = real::Optimizer::start(&program, 0, cores).await?;
-        let lessons = real::lessons(teacher.address(), &photos).await?;
+        let teachers = optimizers(&program, arguments.under.as_deref(), &plans).await?;
+        let addresses: Vec<_> = teachers.iter().map(real::Optimizer::address).collect();
+        let lessons = real::lessons(&addresses, &photos).await?;
+        let lines = real::lines(&lessons, &photos);
         let target = Target { path: real::PATH, photos };
-        Ok(Self { plans, program: Some(program), lessons, target: Arc::new(target) })
+        let program = Some(program).filter(|_| !arguments.emulate);
+        Ok(Self { plans, program, lessons, lines, target: Arc::new(target) })
     }
 
     fn described(&self) -> Vec<(&'static str, f64)> {
@@ -193,21 +199,27 @@ impl Work {
     fn trace(&self, arguments: &Arguments, load: f64, seed: u64) -> Trace {
         let capacity = self.plans.iter().map(Plan::capacity).sum();
         let wanted = Wanted { seed, load, span: Duration::from_secs_f64(arguments.seconds), capacity };
-        if self.program.is_some() {
-            Trace::of_photos(&wanted, &self.lessons)
-        } else {
+        if self.lessons.is_empty() {
             Trace::emulated(&wanted, arguments.bytes)
+        } else {
+            Trace::of_photos(&wanted, &self.lessons)
         }
     }
 
     async fn fleet(&self, arguments: &Arguments) -> Result<Fleet, BenchError> {
-        let Some(program) = &self.program else { return Ok(Fleet::emulated(&self.plans, arguments.discipline).await?) };
-        let mut optimizers = Vec::new();
-        for (number, plan) in self.plans.iter().enumerate() {
-            optimizers.push(real::Optimizer::start(program, number, plan.cores).await?);
-        }
-        Ok(Fleet::Real(optimizers))
+        let discipline = if arguments.emulate { Discipline::Fifo } else { arguments.discipline };
+        let Some(program) = &self.program else { return Ok(Fleet::emulated(&self.plans, discipline).await?) };
+        Ok(Fleet::Real(optimizers(program, arguments.under.as_deref(), &self.plans).await?))
     }
+}
+
+/// An optimizer for each plan.
+async fn optimizers(program: &Path, under: Option<&str>, plans: &[Plan]) -> Result<Vec<real::Optimizer>, BenchError> {
+    let mut all = Vec::new();
+    for (number, plan) in plans.iter().enumerate() {
+        all.push(real::Optimizer::start(program, under, number, plan.cores).await?);
+    }
+    Ok(all)
 }
 
 /// All contenders at one load, seed by seed.
@@ -260,7 +272,7 @@ async fn one(
     let said = |error: &BenchError| chain(error);
     let mut fleet = work.fleet(arguments).await.map_err(|error| said(&error))?;
     let endpoints = fleet.addresses().into_iter().zip(work.plans.iter().copied()).collect();
-    let setting = Setting { endpoints, threads: arguments.threads };
+    let setting = Setting { endpoints, threads: arguments.threads, lines: work.lines };
     let write = |listen, folder: &str| {
         text.push_str(&contender.configuration(&setting, listen, folder));
         text.clone()
@@ -268,7 +280,7 @@ async fn one(
     let proxy = Proxy::launch(contender.kind, program, arguments.threads, None, write).await;
     let proxy = proxy.map_err(|error| said(&error))?;
     warm(&proxy).await?;
-    let (ours, its) = (cpu::Spent::of(std::process::id()), proxy.spent());
+    let (ours, its, stolen) = (cpu::Spent::of(std::process::id()), proxy.spent(), cpu::stolen());
     let served = fleet.served();
     let start = clock::now() + LEAD;
     let (records, played) = tokio::join!(
@@ -292,8 +304,10 @@ async fn one(
     let answered =
         records.iter().filter(|record| matches!(&record.outcome, Ok(answer) if answer.status == 200)).count();
     let extra = fleet.served().zip(served).map(|(after, before)| (after - before).saturating_sub(answered as u64));
+    let stolen = cpu::stolen().zip(stolen).map(|(after, before)| after.saturating_sub(before));
     Ok(Run {
         summary,
+        stolen: stolen.map(|time| time.as_secs_f64() / elapsed.as_secs_f64()),
         proxy_micros: proxy_time.map(|time| time.as_secs_f64() * 1e6 / trace::to_f64(records.len().max(1))),
         rig_cores: all.zip(proxy_time).map(|(all, its)| all.saturating_sub(its).as_secs_f64() / elapsed.as_secs_f64()),
         extra,

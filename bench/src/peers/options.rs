@@ -12,10 +12,9 @@ use super::trace::Bytes;
 /// Endpoints and cores of each, emulated and real: real work needs real cores, and few machines have eight to spare.
 const EMULATED: (u16, u16) = (4, 2);
 const REAL: (u16, u16) = (2, 1);
-/// Loads in percent, emulated and real: with real work the proxy and the load take from the same cores, so that the offered
-/// load is somewhat more than it says.
+/// Loads in percent, emulated and real: with real work the proxy and the load take from the same cores.
 const EMULATED_LOADS: [f64; 5] = [50.0, 70.0, 85.0, 95.0, 105.0];
-const REAL_LOADS: [f64; 2] = [50.0, 70.0];
+const REAL_LOADS: [f64; 2] = [50.0, 75.0];
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -29,7 +28,7 @@ pub(crate) struct Arguments {
     /// The first seed; the others follow it
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub(crate) first_seed: u32,
-    /// Offered work in percent of what all endpoints can do [default: 50,70,85,95,105; 50,70 with --real]
+    /// Offered work in percent of what all endpoints can do [default: 50,70,85,95,105; 50,75 with --real]
     #[arg(long, value_delimiter = ',', value_name = "PERCENT", value_parser = percent)]
     loads: Vec<f64>,
     /// Only these contenders; one that is not installed is left out
@@ -56,6 +55,12 @@ pub(crate) struct Arguments {
     /// Real optimizers that draw on real photos, instead of emulated ones
     #[arg(long, conflicts_with_all = ["scenario", "bytes", "discipline"])]
     pub(crate) real: bool,
+    /// The same photos and the times they take, but on emulated endpoints that work in order: what --real is to be held against
+    #[arg(long, requires = "real")]
+    pub(crate) emulate: bool,
+    /// Start optimizers by these words, such as `chrt --other 0`, to have them stand back behind the proxy and the load
+    #[arg(long, value_name = "WORDS", requires = "real", allow_hyphen_values = true)]
+    pub(crate) under: Option<String>,
     /// The optimizer for --real [default: `weir-optimizer` beside this program, else target/dist/weir-optimizer]
     #[arg(long, value_name = "PATH", requires = "real")]
     pub(crate) optimizer: Option<PathBuf>,

@@ -111,6 +111,13 @@ pub(crate) fn ratio(ours: &[Option<&Summary>], theirs: &[Option<&Summary>], metr
     median(pairs)
 }
 
+/// In how many of the seeds that both have `ours` is less than `theirs`, and of how many.
+pub(crate) fn less(ours: &[Option<&Summary>], theirs: &[Option<&Summary>], metric: Metric) -> (usize, usize) {
+    let pairs =
+        || ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some((metric.of((*ours)?), metric.of((*theirs)?))));
+    (pairs().filter(|(ours, theirs)| ours < theirs).count(), pairs().count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::contender::all;

@@ -7,24 +7,28 @@
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageBuffer, Luma, Rgb};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::client::Client;
+use super::contender::Lines;
 use super::load::Target;
-use super::trace::{Class, Job, Picture};
+use super::trace::{Class, Job, Picture, to_f64};
 use crate::error::BenchError;
 use crate::rig::child::Child;
 use crate::rig::clock;
 use crate::rounds::median;
 
-/// What requests ask for: a watermark all over the photo, so that all of it is work.
-pub(crate) const PATH: &str = "/optimize?text=weir&position=tile";
+/// What requests ask for: a watermark all over the photo and another format, so that all of it is work, and so much of it that what
+/// the proxy and the load take from the same cores is little beside it.
+pub(crate) const PATH: &str = "/optimize?text=weir&position=tile&format=webp&quality=60";
 /// How long an optimizer may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
 const BEAT: Duration = Duration::from_millis(10);
@@ -33,7 +37,7 @@ const LESSONS: usize = 5;
 /// Images that may wait inside an optimizer: more than any run sends, since how full endpoints get is what is compared.
 const QUEUE: &str = "10000";
 /// Width and height of the photos that are made when none are given: pixels as 1 to 5 to 20, like the work of the emulated mix.
-const MADE: [(u32, u32); 3] = [(1224, 816), (2736, 1824), (5472, 3648)];
+const MADE: [(u32, u32); 3] = [(774, 516), (1731, 1154), (3462, 2308)];
 /// Quality that they are compressed with, as cameras do.
 const QUALITY: u8 = 85;
 
@@ -45,11 +49,16 @@ pub(crate) struct Optimizer {
 }
 
 impl Optimizer {
-    /// Starts one with so many workers, which says `number` in its answers.
+    /// Starts one with so many workers, which says `number` in its answers; by the words of `under`, if there are any.
     ///
     /// # Errors
     /// [`BenchError::Start`], or [`BenchError::NotReady`] with what it wrote.
-    pub(crate) async fn start(program: &Path, number: usize, workers: u32) -> Result<Self, BenchError> {
+    pub(crate) async fn start(
+        program: &Path,
+        under: Option<&str>,
+        number: usize,
+        workers: u32,
+    ) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir()?;
         let (number, workers) = (number.to_string(), workers.to_string());
         let arguments = [
@@ -64,7 +73,12 @@ impl Optimizer {
             "--body-memory",
             "4294967296",
         ];
-        let mut child = Child::start(program, &arguments, folder.path().join("output"), None)?;
+        let name = program.display().to_string();
+        let mut words: Vec<&str> = under.unwrap_or_default().split_whitespace().collect();
+        words.push(&name);
+        words.extend(arguments);
+        let (first, rest) = words.split_first().unwrap_or((&"", &[]));
+        let mut child = Child::start(Path::new(first), rest, folder.path().join("output"), None)?;
         let deadline = clock::now() + PATIENCE;
         loop {
             let output = child.output();
@@ -139,32 +153,66 @@ fn make(width: u32, height: u32) -> Result<Bytes, BenchError> {
     Ok(bytes.into_inner().into())
 }
 
-/// How long each photo takes the idle optimizer at `address`, and the class that makes it: of the photos in the order
-/// of their work, the first third is small, the last one large.
+/// How long each photo takes the optimizers at `addresses` while all of them work on it, and the class that makes it: of the
+/// photos in the order of their work, the first third is small, the last one large.
+///
+/// All at once, because cores share caches, memory and, under a hypervisor, perhaps even themselves: what they can do together is
+/// less than what each can do alone, and the offered load is a share of that.
 ///
 /// # Errors
-/// [`BenchError::Lesson`] when it refuses a photo or does not say how long it took.
-pub(crate) async fn lessons(address: SocketAddr, photos: &[Bytes]) -> Result<Vec<(Class, Duration)>, BenchError> {
-    let client = Client::new(address);
-    let target = Target { path: PATH, photos: photos.to_vec() };
+/// [`BenchError::Lesson`] when one refuses a photo or does not say how long it took.
+pub(crate) async fn lessons(addresses: &[SocketAddr], photos: &[Bytes]) -> Result<Vec<(Class, Duration)>, BenchError> {
+    let clients: Vec<Arc<Client>> = addresses.iter().map(|&address| Arc::new(Client::new(address))).collect();
+    let target = Arc::new(Target { path: PATH, photos: photos.to_vec() });
     let mut works = Vec::new();
     for number in 0..photos.len() {
-        let failed = |reason: String| BenchError::Lesson { number, reason };
-        let job =
-            Job { at: Duration::ZERO, class: Class::Small, work: Duration::ZERO, picture: Picture::Photo(number) };
+        let mut asked = JoinSet::new();
+        for client in &clients {
+            let (client, target) = (client.clone(), target.clone());
+            asked.spawn(async move { lesson(&client, &target, number).await });
+        }
         let mut found = Vec::new();
-        for _ in 0..LESSONS {
-            let request = target.request(&job).map_err(failed)?;
-            let answer = client.ask(request).await.map_err(|failure| failed(crate::error::chain(&failure)))?;
-            match (answer.status, answer.work) {
-                (200, Some(work)) => found.push(work / 1e3),
-                (200, None) => return Err(failed("its answer has no Server-Timing".to_owned())),
-                (status, _) => return Err(failed(format!("status {status}"))),
-            }
+        while let Some(done) = asked.join_next().await {
+            found.extend(done.map_err(std::io::Error::other)??);
         }
         works.push(Duration::from_secs_f64(median(found).unwrap_or_default()));
     }
     Ok(classes(&works).into_iter().zip(works).collect())
+}
+
+/// What one optimizer says that a photo took, in seconds, several times.
+async fn lesson(client: &Client, target: &Target, number: usize) -> Result<Vec<f64>, BenchError> {
+    let failed = |reason: String| BenchError::Lesson { number, reason };
+    let job = Job { at: Duration::ZERO, class: Class::Small, work: Duration::ZERO, picture: Picture::Photo(number) };
+    let mut found = Vec::new();
+    for _ in 0..LESSONS {
+        let request = target.request(&job).map_err(failed)?;
+        let answer = client.ask(request).await.map_err(|failure| failed(crate::error::chain(&failure)))?;
+        match (answer.status, answer.work) {
+            (200, Some(work)) => found.push(work / 1e3),
+            (200, None) => return Err(failed("its answer has no Server-Timing".to_owned())),
+            (status, _) => return Err(failed(format!("status {status}"))),
+        }
+    }
+    Ok(found)
+}
+
+/// Where somebody who knows the photos draws the lines between small, medium and large: in the middle, as factors go.
+pub(crate) fn lines(lessons: &[(Class, Duration)], photos: &[Bytes]) -> Lines {
+    let mean = |of: &dyn Fn(usize) -> f64, class: Class| {
+        let logs =
+            || lessons.iter().enumerate().filter(|(_, (found, _))| *found == class).map(|(number, _)| of(number).ln());
+        logs().sum::<f64>() / to_f64(logs().count().max(1))
+    };
+    let bytes = |number: usize| photos.get(number).map_or(1.0, |photo| to_f64(photo.len()));
+    let millis = |number: usize| lessons.get(number).map_or(1.0, |(_, work)| work.as_secs_f64() * 1e3);
+    let between = |of: &dyn Fn(usize) -> f64, one, other| f64::midpoint(mean(of, one), mean(of, other)).exp();
+    let all = |of: &dyn Fn(usize) -> f64| (0..lessons.len()).map(of).sum::<f64>();
+    Lines {
+        steps: [between(&bytes, Class::Small, Class::Medium), between(&bytes, Class::Medium, Class::Large)],
+        bytes_per_ms: all(&bytes) / all(&millis).max(1e-6),
+        small: between(&millis, Class::Small, Class::Medium),
+    }
 }
 
 /// The class of each of `works`.

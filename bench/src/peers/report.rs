@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use super::cores::Discipline;
-use super::promise::{GOODPUT, Metric, NEAR, ratio};
+use super::promise::{GOODPUT, Metric, NEAR, less, ratio};
 use super::result::{Cell, Outcome, Run, Table};
 use super::summary::{DROPPED, Summary};
 use super::title;
@@ -19,6 +19,9 @@ use crate::rounds::{least, median};
 const LATE: f64 = 2.0;
 /// Cores that the load and the endpoints may take before the report warns: they run on one thread.
 const RIG: f64 = 0.7;
+
+/// Cores that the hypervisor may give to others before the report warns.
+const STOLEN: f64 = 0.02;
 
 /// The report, without the configurations.
 pub(crate) fn text(outcome: &Outcome) -> String {
@@ -78,7 +81,15 @@ fn method(all: &mut String, outcome: &Outcome) -> fmt::Result {
         if conditions.real {
             let photos: Vec<String> =
                 outcome.photos.iter().map(|(class, work)| format!("{class} {work:.1} ms")).collect();
-            writeln!(all, "Real optimizers; photos take, alone: {}.", photos.join(", "))?;
+            let endpoints = match conditions.discipline {
+                Discipline::Sharing => "Real optimizers",
+                Discipline::Fifo => "Emulated endpoints that work in order",
+            };
+            writeln!(
+                all,
+                "{endpoints}; photos take, while all optimizers are busy: {}. Offered work is a share of that.",
+                photos.join(", ")
+            )?;
         } else {
             let how = match conditions.discipline {
                 Discipline::Sharing => "requests share the cores",
@@ -155,11 +166,15 @@ fn latencies(all: &mut String, table: &Table) -> fmt::Result {
 
 /// Ratios of weir's rows to the peers', and whether each promise was kept.
 fn comparisons(all: &mut String, table: &Table) -> Result<Vec<bool>, fmt::Error> {
-    let (ours, theirs): (Vec<&Cell>, Vec<&Cell>) =
+    let (ours, peers): (Vec<&Cell>, Vec<&Cell>) =
         table.cells.iter().partition(|cell| cell.contender.kind == Kind::Weir);
     let promised = ours.iter().any(|cell| cell.contender.promised);
+    // Real work is noisy: the order of all is asked for, and in how many seeds it is that.
+    let real = table.conditions.real;
     let mut verdicts = Vec::new();
-    for our in ours.into_iter().filter(|cell| cell.contender.promised || !promised) {
+    for our in ours.into_iter().filter(|cell| real || cell.contender.promised || !promised) {
+        let others = || table.cells.iter().filter(|cell| cell.contender.name != our.contender.name);
+        let theirs: Vec<&Cell> = if real { others().collect() } else { peers.clone() };
         if !theirs.is_empty() {
             writeln!(
                 all,
@@ -179,7 +194,9 @@ fn comparisons(all: &mut String, table: &Table) -> Result<Vec<bool>, fmt::Error>
                     }
                     _ => "",
                 };
-                words.push(format!("{}{mark}", number(found, 2)));
+                let (less, of) = less(&our.summaries(), &their.summaries(), metric);
+                let seeds = if real { format!(", {less} of {of}") } else { String::new() };
+                words.push(format!("{}{mark}{seeds}", number(found, 2)));
             }
             if let [p50, p99, small, mean] = words.as_slice() {
                 writeln!(all, "| {:<20} | {p50:<7} | {p99:<7} | {small:<9} | {mean:<7} |", their.contender.name)?;
@@ -247,6 +264,10 @@ fn remarks(all: &mut String, outcome: &Outcome, table: &Table) -> fmt::Result {
         }
         let most = |of: &dyn Fn(&Run) -> Option<f64>| cell.values(of).into_iter().fold(0.0, f64::max);
         let (late, cores) = (most(&|run| Some(run.summary.late)), most(&|run| run.rig_cores));
+        let stolen = most(&|run| run.stolen);
+        if stolen > STOLEN {
+            lines.push(format!("- {name}: the hypervisor took up to {stolen:.2} cores"));
+        }
         if late > LATE {
             lines.push(format!("- {name}: the load was late, one request of a hundred by {late:.1} ms and more"));
         }
@@ -315,7 +336,13 @@ pub(crate) mod tests {
     /// weir-lc at half of nginx's latencies; HAProxy without a result for the second seed.
     pub(crate) fn outcome() -> Outcome {
         let run = |factor| {
-            Ok(Run { summary: summary(factor), proxy_micros: Some(80.0), rig_cores: Some(0.1), extra: Some(0) })
+            Ok(Run {
+                summary: summary(factor),
+                proxy_micros: Some(80.0),
+                rig_cores: Some(0.1),
+                stolen: None,
+                extra: Some(0),
+            })
         };
         let contender = |name: &str| all().find(|contender| contender.name == name).unwrap();
         let cell = |name, runs: Vec<_>| {

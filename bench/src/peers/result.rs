@@ -14,6 +14,8 @@ pub(crate) struct Run {
     pub(crate) proxy_micros: Option<f64>,
     /// Cores that load and endpoints took together: near 1, the load itself is what is slow. `None` when it could not be read.
     pub(crate) rig_cores: Option<f64>,
+    /// Cores that the hypervisor gave to others meanwhile; `None` when it could not be read.
+    pub(crate) stolen: Option<f64>,
     /// Jobs that endpoints did beyond those that were answered: tried again, or for nobody. `None` with real work.
     pub(crate) extra: Option<u64>,
 }

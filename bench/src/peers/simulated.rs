@@ -40,6 +40,7 @@ pub(crate) fn run(contender: &Contender, conditions: &Conditions, trace: &Trace,
         speeds: plans.iter().map(|plan| 1.0 / plan.slowness).collect(),
         turns: Vec::new(),
         proxies: 1,
+        turnaround: 0,
     };
     let jobs: Vec<Job> = (0..).zip(&trace.jobs).map(|(number, job)| simulated(number, job)).collect();
     let fates = engine::run(&jobs, &site, &choice).fates;
@@ -55,7 +56,9 @@ fn choice(name: &str, bytes: Bytes) -> Option<Choice> {
         rules: rules(factor, false, SMALL),
         classes: false,
         timeout: u64::try_from(TIMEOUT.as_nanos()).ok(),
+        target: None,
         extra,
+        eager: false,
         large: u32::MAX,
     };
     match name {
@@ -72,7 +75,7 @@ fn choice(name: &str, bytes: Bytes) -> Option<Choice> {
 fn simulated(number: u64, job: &super::trace::Job) -> Job {
     let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     let work = nanos(job.work).max(1);
-    Job { arrival: nanos(job.at), work, predicted: work, small: job.class == Class::Small, dice: number }
+    Job { arrival: nanos(job.at), work, predicted: work, small: job.class == Class::Small, class: 0, dice: number }
 }
 
 fn record(job: &Job, fate: engine::Fate) -> Record {

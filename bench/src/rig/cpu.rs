@@ -110,6 +110,15 @@ pub(crate) fn busy(core: usize) -> Result<Duration, BenchError> {
     Ok(tick() * u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
+/// How long all cores together were somebody else's while they had something to do, since the system began: what a hypervisor
+/// took. `None` where the kernel keeps no such count.
+pub(crate) fn stolen() -> Option<Duration> {
+    let text = read("/proc/stat").ok()?;
+    // cpu, user, nice, system, idle, iowait, irq, softirq, steal
+    let ticks: u32 = text.lines().next()?.split_whitespace().nth(8)?.parse().ok()?;
+    Some(tick() * ticks)
+}
+
 fn tick() -> Duration {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     Duration::from_nanos(1_000_000_000 / per_second)

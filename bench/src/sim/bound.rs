@@ -53,8 +53,15 @@ mod tests {
 
     #[test]
     fn whoever_has_less_left_interrupts_and_the_interrupted_goes_on_where_it_was() {
-        let job = |arrival, work| Job { arrival, work, predicted: work, small: true, dice: 0 };
-        let site = Site { discipline: Discipline::Sharing, cores: 1, speeds: vec![1.0], turns: Vec::new(), proxies: 1 };
+        let job = |arrival, work| Job { arrival, work, predicted: work, small: true, class: 0, dice: 0 };
+        let site = Site {
+            discipline: Discipline::Sharing,
+            cores: 1,
+            speeds: vec![1.0],
+            turns: Vec::new(),
+            proxies: 1,
+            turnaround: 0,
+        };
         // The first runs to 10, waits for the second until 15 and for nobody after that; the third has more left than the first.
         let fates = run(&[job(0, 100), job(10, 5), job(20, 95)], &site).fates;
         assert_eq!(fates, [Some(105), Some(15), Some(200)]);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use weir_balance::{
-    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Latency, Loads, Nanos, Policy, Queue, Rules, Selector, Slot,
+    Ask, Endpoint as Listed, Endpoints, Entry, Fit, Latency, Loads, Nanos, Pace, Policy, Queue, Rules, Selector, Slot,
     Weight, dice, smoothed,
 };
 
@@ -30,8 +30,12 @@ pub(crate) enum Choice {
         rules: Rules,
         classes: bool,
         timeout: Option<u64>,
-        /// Small ones beyond the permits, per endpoint.
+        /// When everybody has waited longer than this for as long again, who cannot be served in it is refused.
+        target: Option<u64>,
+        /// Small ones beyond the permits, per endpoint, while several small ones wait or none is being served.
         extra: u32,
+        /// Small ones beyond the permits always.
+        eager: bool,
         /// How many that are not small may run at once, on all endpoints together.
         large: u32,
     },
@@ -49,6 +53,8 @@ pub(crate) struct Site {
     pub(crate) turns: Vec<(u64, Turn)>,
     /// Proxies in front of them, none of which knows of the others.
     pub(crate) proxies: usize,
+    /// How long a job is under way to its endpoint and back: time in which its permit is out and nobody works on it.
+    pub(crate) turnaround: u64,
 }
 
 /// What may happen to the first endpoint.
@@ -80,9 +86,20 @@ struct Proxy {
     in_flight: Vec<u32>,
     outstanding: Vec<u64>,
     known: Vec<Known>,
-    /// Jobs that run and are not small.
+    /// Jobs that run and are not small, and those that are.
     large: u32,
+    small: u32,
     queue: Option<Queue<usize>>,
+    pace: Pace,
+}
+
+/// What becomes of a job that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Leg {
+    /// Its endpoint has it.
+    There,
+    /// Its answer is back.
+    Back,
 }
 
 /// What a proxy remembers of an endpoint's answers, as the proxy's own live state does.
@@ -123,6 +140,9 @@ struct Engine<'a> {
     /// When each endpoint's next job is done; in the set, by time.
     due: Vec<Option<u64>>,
     events: BTreeSet<(u64, usize)>,
+    /// Jobs that are under way, by when they are where they go.
+    legs: BTreeSet<(u64, usize, Leg)>,
+    turnaround: u64,
     up: Vec<bool>,
     proxies: Vec<Proxy>,
     capacity: u32,
@@ -144,19 +164,22 @@ pub(crate) fn run(jobs: &[Job], site: &Site, choice: &Choice) -> Run {
         let arrival = next.map(|job| jobs[job].arrival);
         let done = engine.events.first().map(|event| event.0);
         let turn = turns.last().map(|turn| turn.0);
-        let Some(now) = [arrival, done, turn].into_iter().flatten().min() else { return engine.run };
+        let leg = engine.legs.first().map(|leg| leg.0);
+        let Some(now) = [arrival, done, turn, leg].into_iter().flatten().min() else { return engine.run };
         if turn == Some(now) {
             if let Some((_, what)) = turns.pop() {
                 engine.turn(now, what);
             }
         } else if done == Some(now) {
             engine.finish(now);
+        } else if leg == Some(now) {
+            engine.travelled(now);
         } else if let Some(job) = next {
             engine.arrive(now, job);
             next = arrivals.next();
         }
         // Whoever cannot be served any more when nothing runs and nothing comes: all endpoints are dead for good.
-        if next.is_none() && engine.events.is_empty() && turns.is_empty() {
+        if next.is_none() && engine.events.is_empty() && engine.legs.is_empty() && turns.is_empty() {
             return engine.run;
         }
     }
@@ -183,7 +206,9 @@ impl<'a> Engine<'a> {
             outstanding: vec![0; count],
             known: vec![Known::default(); count],
             large: 0,
+            small: 0,
             queue: rules.map(Queue::new),
+            pace: Pace::default(),
         };
         Self {
             jobs,
@@ -191,6 +216,8 @@ impl<'a> Engine<'a> {
             endpoints: site.speeds.iter().map(|&speed| Endpoint::new(site.discipline, site.cores, speed)).collect(),
             due: vec![None; count],
             events: BTreeSet::new(),
+            legs: BTreeSet::new(),
+            turnaround: site.turnaround,
             up: vec![true; count],
             proxies: (0..site.proxies).map(|_| proxy()).collect(),
             capacity,
@@ -206,17 +233,17 @@ impl<'a> Engine<'a> {
 
     /// Sends a job to an endpoint, or lets it wait.
     fn dispatch(&mut self, now: u64, at: usize, job: usize) {
-        let Job { arrival, predicted, .. } = self.jobs[job];
+        let Job { arrival, predicted, class, .. } = self.jobs[job];
         let proxy = &mut self.proxies[at];
         let free = proxy.queue.as_ref().is_none_or(Queue::is_empty);
-        let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
+        let capacity = capacity_for(self.choice, self.capacity, proxy, 0, &self.jobs[job]);
         if free && let Some(slot) = pick(proxy, now, &self.up, capacity, self.choice) {
             return self.begin(now, at, job, slot);
         }
-        let Choice::Permits { classes, timeout, rules, .. } = self.choice else { return };
+        let Choice::Permits { classes, timeout, target, rules, .. } = self.choice else { return };
         // Between small and middling, middling and large, as somebody would draw the lines who knows the mix.
         let class = match predicted.saturating_mul(2) / rules.small.0.max(1) {
-            _ if !classes => 0,
+            _ if !classes => class,
             0..3 => 0,
             3..12 => 1,
             _ => 2,
@@ -225,6 +252,10 @@ impl<'a> Engine<'a> {
         let entry = Entry { arrival: Nanos(arrival), work: Nanos(predicted), class, deadline, ..Entry::default() };
         if let Some(queue) = &mut proxy.queue {
             while queue.expire(Nanos(now)).is_some() {}
+            if queue.is_empty() {
+                proxy.pace.began(Nanos(now));
+            }
+            shed(queue, &mut proxy.pace, now, *target);
             // A full queue refuses: the job's fate stays what it is, none.
             queue.push(&entry, job).ok();
         }
@@ -237,13 +268,21 @@ impl<'a> Engine<'a> {
             let proxy = &mut self.proxies[at];
             let Some(mut queue) = proxy.queue.take() else { return };
             while queue.expire(Nanos(now)).is_some() {}
+            let waiting = queue.small();
             let taken = queue.take(|&mut job| {
-                let capacity = capacity_for(self.choice, self.capacity, proxy.large, &self.jobs[job]);
+                let capacity = capacity_for(self.choice, self.capacity, proxy, waiting, &self.jobs[job]);
                 match pick(proxy, now, &self.up, capacity, self.choice) {
                     Some(slot) => Fit::Takes(slot),
                     None => Fit::OnlySmall,
                 }
             });
+            if let Choice::Permits { target: Some(target), .. } = self.choice {
+                if let Some((job, _)) = taken {
+                    proxy.pace.served(Nanos(now), Nanos(now - self.jobs[job].arrival), Nanos(*target));
+                } else {
+                    shed(&mut queue, &mut proxy.pace, now, Some(*target));
+                }
+            }
             proxy.queue = Some(queue);
             let Some((job, slot)) = taken else { return };
             self.begin(now, at, job, slot);
@@ -255,10 +294,31 @@ impl<'a> Engine<'a> {
         proxy.in_flight[index] += 1;
         proxy.outstanding[index] += self.jobs[job].predicted;
         proxy.known[index].asked = Some(now);
-        proxy.large += u32::from(!is_small(self.choice, &self.jobs[job]));
+        let small = is_small(self.choice, &self.jobs[job]);
+        proxy.large += u32::from(!small);
+        proxy.small += u32::from(small);
         self.places[job] = Some((at, slot, now));
-        self.endpoints[index].begin(now, job, self.jobs[job].work);
-        self.schedule(index);
+        self.legs.insert((now + self.turnaround / 2, job, Leg::There));
+    }
+
+    /// A job is where it was going to.
+    fn travelled(&mut self, now: u64) {
+        let Some((_, job, leg)) = self.legs.pop_first() else { return };
+        let Some((at, slot, since)) = self.places[job] else { return };
+        match leg {
+            Leg::There => {
+                self.endpoints[slot.index()].begin(now, job, self.jobs[job].work);
+                self.schedule(slot.index());
+            }
+            Leg::Back => {
+                self.run.fates[job] = Some(now);
+                let known = &mut self.proxies[at].known[slot.index()];
+                let age = Nanos(now - known.answered);
+                known.estimate = Some(smoothed(known.estimate, Nanos(now - since), age));
+                known.answered = now;
+                self.release(now, job);
+            }
+        }
     }
 
     /// The next job that is done.
@@ -266,15 +326,8 @@ impl<'a> Engine<'a> {
         let Some((_, index)) = self.events.pop_first() else { return };
         self.due[index] = None;
         while let Some(job) = self.endpoints[index].finished(now) {
-            self.run.fates[job] = Some(now);
             self.run.shares[index] += self.jobs[job].work;
-            if let Some((at, slot, since)) = self.places[job] {
-                let known = &mut self.proxies[at].known[slot.index()];
-                let age = Nanos(now - known.answered);
-                known.estimate = Some(smoothed(known.estimate, Nanos(now - since), age));
-                known.answered = now;
-            }
-            self.release(now, job);
+            self.legs.insert((now + self.turnaround.div_ceil(2), job, Leg::Back));
         }
         self.schedule(index);
     }
@@ -283,8 +336,11 @@ impl<'a> Engine<'a> {
         let Some((at, slot, _)) = self.places[job].take() else { return };
         let proxy = &mut self.proxies[at];
         proxy.in_flight[slot.index()] -= 1;
-        proxy.large -= u32::from(!is_small(self.choice, &self.jobs[job]));
+        let small = is_small(self.choice, &self.jobs[job]);
+        proxy.large -= u32::from(!small);
+        proxy.small -= u32::from(small);
         proxy.outstanding[slot.index()] -= self.jobs[job].predicted;
+        proxy.pace.freed(Nanos(now), proxy.queue.as_ref().is_some_and(|queue| !queue.is_empty()));
         self.serve(now, at);
     }
 
@@ -293,11 +349,13 @@ impl<'a> Engine<'a> {
         match what {
             Turn::Dies => {
                 self.up[0] = false;
-                let lost: Vec<(usize, usize)> = self.endpoints[0]
-                    .abandon()
-                    .into_iter()
-                    .filter_map(|job| self.places[job].map(|(at, ..)| (job, at)))
-                    .collect();
+                let mut gone = self.endpoints[0].abandon();
+                // Those that are under way to it are lost, too; answers that left it are not.
+                let bound = |job: usize| self.places[job].is_some_and(|(_, slot, _)| slot.index() == 0);
+                gone.extend(self.legs.iter().filter(|leg| leg.2 == Leg::There && bound(leg.1)).map(|leg| leg.1));
+                self.legs.retain(|leg| leg.2 == Leg::Back || !gone.contains(&leg.1));
+                let lost: Vec<(usize, usize)> =
+                    gone.into_iter().filter_map(|job| self.places[job].map(|(at, ..)| (job, at))).collect();
                 for (job, _) in &lost {
                     self.release(now, *job);
                 }
@@ -329,17 +387,30 @@ impl<'a> Engine<'a> {
     }
 }
 
+/// Refuses who is too many if the queue runs late, as the proxy does.
+fn shed(queue: &mut Queue<usize>, pace: &mut Pace, now: u64, target: Option<u64>) {
+    let Some(target) = target else { return };
+    queue.limit(pace.most(Nanos(now), queue.len(), Nanos(target)).unwrap_or(usize::MAX));
+    while queue.trim().is_some() {}
+}
+
 /// The permits that each proxy has of each endpoint: its share of them, at least one.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few")]
 fn permits(site: &Site, per_core: f64) -> u32 {
     (f64::from(site.cores) * per_core / site.proxies as f64).ceil().max(1.0) as u32
 }
 
-/// How many an endpoint may serve for this job to be one of them, while so many large ones run.
-const fn capacity_for(choice: &Choice, capacity: u32, running: u32, job: &Job) -> u32 {
+/// How many an endpoint may serve for this job to be one of them, while so many small ones wait.
+const fn capacity_for(choice: &Choice, capacity: u32, proxy: &Proxy, waiting: usize, job: &Job) -> u32 {
     match choice {
-        Choice::Permits { extra, .. } if is_small(choice, job) => capacity + *extra,
-        Choice::Permits { large, .. } if running >= *large => 0,
+        Choice::Permits { extra, eager, .. } if is_small(choice, job) => {
+            if *eager || proxy.small == 0 || waiting > 1 {
+                capacity + *extra
+            } else {
+                capacity
+            }
+        }
+        Choice::Permits { large, .. } if proxy.large >= *large => 0,
         _ => capacity,
     }
 }

@@ -30,14 +30,19 @@ pub(crate) struct Figures {
 impl Figures {
     /// Of all jobs but the first tenth, during which the site fills up.
     pub(crate) fn of(jobs: &[Job], run: &Run) -> Self {
+        Self::among(jobs, run, |_| true)
+    }
+
+    /// The same of those that `whom` names.
+    pub(crate) fn among(jobs: &[Job], run: &Run, whom: impl Fn(&Job) -> bool) -> Self {
         let from = jobs.len() / 10;
-        let counted = || jobs.iter().zip(&run.fates).skip(from);
+        let counted = || jobs.iter().zip(&run.fates).skip(from).filter(|(job, _)| whom(job));
         let answered = || counted().filter_map(|(job, fate)| Some((job, fate.as_ref()?.saturating_sub(job.arrival))));
         let mut times: Vec<u64> = answered().map(|it| it.1).collect();
         let mut small: Vec<u64> = answered().filter(|it| it.0.small).map(|it| it.1).collect();
         times.sort_unstable();
         small.sort_unstable();
-        let (all, served) = (jobs.len() - from, times.len());
+        let (all, served) = (counted().count(), times.len());
         let work = |jobs: &mut dyn Iterator<Item = &Job>| jobs.map(|job| job.work as f64).sum::<f64>();
         let shares: f64 = run.shares.iter().map(|&share| share as f64).sum();
         let squares: f64 = run.shares.iter().map(|&share| (share as f64).powi(2)).sum();
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn refused_jobs_count_as_work_not_done_and_in_no_time() {
-        let job = |arrival| Job { arrival, work: 10, predicted: 10, small: true, dice: 0 };
+        let job = |arrival| Job { arrival, work: 10, predicted: 10, small: true, class: 0, dice: 0 };
         let jobs: Vec<Job> = (0..4).map(job).collect();
         let run = Run { fates: vec![Some(20), None, Some(32), Some(33)], shares: vec![30, 10] };
         let figures = Figures::of(&jobs, &run);

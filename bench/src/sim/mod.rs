@@ -9,6 +9,7 @@ mod chance;
 pub(crate) mod endpoint;
 pub(crate) mod engine;
 mod figures;
+mod overload;
 mod report;
 mod rings;
 pub(crate) mod scenario;
@@ -52,6 +53,9 @@ pub(crate) struct Options {
     /// Up to so many milliseconds of predicted work a job is small for the queue
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) small: u64,
+    /// Milliseconds that a job is under way to its endpoint and back, while nobody works on it and its permit is out
+    #[arg(long, value_name = "MS", default_value_t = 0.0, value_parser = millis)]
+    pub(crate) turnaround: f64,
     /// Jobs from a file instead: the second of arrival and the seconds of work, one job a line; loads are not read then
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -64,6 +68,11 @@ pub(crate) struct Options {
     /// Write a plot of each scenario over the loads into this folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+fn millis(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number of milliseconds".to_owned())?;
+    if (0.0..=1000.0).contains(&value) { Ok(value) } else { Err("between 0 and 1000".to_owned()) }
 }
 
 /// What came out.
@@ -109,6 +118,7 @@ pub(crate) fn run(options: &Options, mut tell: impl FnMut(Step)) -> Result<Table
     let runs = |scenario: &Scenario| match scenario {
         Scenario::Rings => 1,
         Scenario::Tune => tune::runs(options),
+        Scenario::Overload => overload::runs(options),
         _ => scenario.runs(options),
     };
     let mut steps = Steps { done: 0, all: options.scenario.iter().map(runs).sum(), tell: &mut tell };
@@ -119,6 +129,7 @@ pub(crate) fn run(options: &Options, mut tell: impl FnMut(Step)) -> Result<Table
                 steps.step(scenario.name());
             }
             Scenario::Tune => tables.text.push_str(&tune::table(options, &mut steps)),
+            Scenario::Overload => tables.text.push_str(&overload::table(options, &mut steps)),
             _ => {
                 let found = scenario.tables(options, &mut steps)?;
                 for table in &found {

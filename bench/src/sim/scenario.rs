@@ -45,6 +45,8 @@ pub(crate) enum Scenario {
     Proxies,
     /// More or fewer permits than cores
     Capacity,
+    /// More interactive work and batch than can be done, with and without shedding
+    Overload,
     /// Factors of smallest-first
     Tune,
     /// What a hash ring moves and how evenly it spreads
@@ -65,6 +67,7 @@ impl Scenario {
             Self::Fleet => "fleet",
             Self::Proxies => "proxies",
             Self::Capacity => "capacity",
+            Self::Overload => "overload",
             Self::Tune => "tune",
             Self::Rings => "rings",
         }
@@ -111,7 +114,9 @@ impl Scenario {
             None => format!(", load {load} %, {} runs of {} s", options.seeds, self.seconds(options)),
         };
         let by = if proxies > 1 { format!(", {proxies} proxies") } else { String::new() };
-        let title = format!("{}: {} endpoints of {} cores{of}{by}", self.name(), site.speeds.len(), site.cores);
+        let under =
+            if options.turnaround > 0.0 { format!(", {} ms under way", options.turnaround) } else { String::new() };
+        let title = format!("{}: {} endpoints of {} cores{of}{by}{under}", self.name(), site.speeds.len(), site.cores);
         let scenario = self.name();
         Ok(Table { scenario, load, proxies, title, rows: contenders.iter().zip(runs).map(row).collect() })
     }
@@ -128,7 +133,9 @@ impl Scenario {
             Self::Cold => (1..=end / RESTARTS).flat_map(|number| restart(number * RESTARTS)).collect(),
             _ => Vec::new(),
         };
-        Site { discipline: options.discipline, cores: options.cores, speeds, turns, proxies }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a second")]
+        let turnaround = (options.turnaround * 1e6) as u64;
+        Site { discipline: options.discipline, cores: options.cores, speeds, turns, proxies, turnaround }
     }
 
     /// A fleet sees in a hundredth of the time more than four endpoints do in all of it.
@@ -165,7 +172,9 @@ impl Scenario {
             rules: rules(factor, classes, options.small),
             classes,
             timeout,
+            target: None,
             extra,
+            eager: false,
             large: u32::MAX,
         };
         let smallest = |per_core, extra| permits(options.factor, per_core, false, extra);
@@ -177,6 +186,7 @@ impl Scenario {
                 ("2 permits per core", smallest(2.0, 0)),
                 ("3 permits per core", smallest(3.0, 0)),
                 ("1, and 1 small extra", smallest(1.0, 1)),
+                ("the same, always", eager(smallest(1.0, 1))),
                 ("1, and 2 small extra", smallest(1.0, 2)),
                 ("1, and 4 small extra", smallest(1.0, 4)),
                 ("3/4 for large ones", reserving(smallest(1.0, 0), options)),
@@ -206,12 +216,23 @@ const fn loads(options: &Options) -> &[u16] {
     if options.trace.is_some() { &[100] } else { options.loads.as_slice() }
 }
 
+/// The same, with small ones beyond the permits even if they would wait alone.
+fn eager(choice: Choice) -> Choice {
+    match choice {
+        Choice::Permits { policy, per_core, rules, classes, timeout, target, extra, large, .. } => {
+            Choice::Permits { policy, per_core, rules, classes, timeout, target, extra, eager: true, large }
+        }
+        other => other,
+    }
+}
+
 /// The same, with a quarter of all permits kept for small ones.
 fn reserving(choice: Choice, options: &Options) -> Choice {
     let all = u32::from(options.endpoints) * options.cores;
     match choice {
-        Choice::Permits { policy, per_core, rules, classes, timeout, extra, .. } => {
-            Choice::Permits { policy, per_core, rules, classes, timeout, extra, large: (all * 3 / 4).max(1) }
+        Choice::Permits { policy, per_core, rules, classes, timeout, target, extra, eager, .. } => {
+            let large = (all * 3 / 4).max(1);
+            Choice::Permits { policy, per_core, rules, classes, timeout, target, extra, eager, large }
         }
         other => other,
     }
@@ -239,7 +260,17 @@ pub(crate) const fn rules(factor: u16, classes: bool, small: u64) -> Rules {
 /// A run of smallest-first and one of least connections over the same jobs.
 pub(super) fn duel(jobs: &[Job], site: &Site, rules: Rules, extra: u32, timeout: Option<u64>) -> Figures {
     let policy = Policy::LeastConnections;
-    let choice = Choice::Permits { policy, per_core: 1.0, rules, classes: false, timeout, extra, large: u32::MAX };
+    let choice = Choice::Permits {
+        policy,
+        per_core: 1.0,
+        rules,
+        classes: false,
+        timeout,
+        target: None,
+        extra,
+        eager: false,
+        large: u32::MAX,
+    };
     Figures::of(jobs, &engine::run(jobs, site, &choice))
 }
 

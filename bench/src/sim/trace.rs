@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) predicted: u64,
     /// Whether it is one of the small ones, whose tail is shown separately.
     pub(crate) small: bool,
+    /// Its priority: 0 goes first.
+    pub(crate) class: u8,
     /// A uniform number, for whoever wants to draw.
     pub(crate) dice: u64,
 }
@@ -142,6 +144,7 @@ impl Recipe {
                 work: nanos(work),
                 predicted: nanos(predicted),
                 small,
+                class: 0,
                 dice: dice.bits(),
             });
         }
@@ -172,7 +175,14 @@ pub(crate) fn read(path: &Path, error: f64, seed: u64) -> Result<Vec<Job>, Strin
             return Err(format!("{}:{number}: arrives before the line above it", path.display()));
         }
         let predicted = nanos(work * errors.between(1.0 - error, 1.0 + error));
-        jobs.push(Job { arrival: nanos(second), work: nanos(work), predicted, small: false, dice: dice.bits() });
+        jobs.push(Job {
+            arrival: nanos(second),
+            work: nanos(work),
+            predicted,
+            small: false,
+            class: 0,
+            dice: dice.bits(),
+        });
     }
     let all: u128 = jobs.iter().map(|job| u128::from(job.work)).sum();
     let count = jobs.len() as u128;

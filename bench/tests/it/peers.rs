@@ -118,7 +118,7 @@ fn real_optimizers_are_measured_with_real_photos() {
     let output = bench(&[&arguments[..], &["--seconds", "0.5", "--seeds", "1", "--loads", "10"]].concat());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    assert!(text.contains("Real optimizers; photos take, alone: "), "{text}");
+    assert!(text.contains("Real optimizers; photos take, while all optimizers are busy: "), "{text}");
     let rows = rows(Path::new(&csv));
     assert_eq!((rows[0]["real"].as_str(), rows[0]["errors"].as_str()), ("true", "0"), "{rows:?}");
     assert!(rows[0]["answers"].parse::<usize>().unwrap() > 0, "{rows:?}");

@@ -95,7 +95,7 @@ static EXTRA: Key<Whole<u32>, Optional> = Key {
     name: "extra",
     kind: Whole { min: 0, max: 1000 },
     absent: Optional(|| format!("`{}` under `smallest-first`, else `0`", defaults::EXTRA)),
-    meaning: "How many small exchanges an endpoint serves beside its capacity.",
+    meaning: "How many small exchanges an endpoint serves beside its capacity, while several of them wait or none is being served.",
 };
 static SMALL: Key<Duration, Otherwise<Millis>> = Key {
     name: "small",

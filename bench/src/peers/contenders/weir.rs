@@ -42,11 +42,11 @@ queue = { capacity = {cores}, max = {room}, timeout = "5s" }"#;
 /// A small photo takes some 14 ms here, where all is four times as fast as in life.
 const BYTES: &str = r#"policy = "least-connections"
 work = "content-length"
-queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "25ms" }"#;
+queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "{small}ms" }"#;
 
 const IMAGE: &str = r#"policy = "least-connections"
 work = "image"
-queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "25ms" }"#;
+queue = { capacity = {cores}, max = {room}, timeout = "5s", small = "{small}ms" }"#;
 
 const STRICT: &str = r#"policy = "least-connections"
 work = "image"
