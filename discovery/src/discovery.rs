@@ -322,7 +322,7 @@ impl Discovery {
                 continue;
             }
             let own = sources.iter().zip(&settings.sources);
-            let own = own.filter(|(source, _)| matches!(source.standing, Standing::Told | Standing::Cached));
+            let own = own.filter(|(source, _)| source.standing.answers());
             let saved = own.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
             cache.save(&settings.name, saved.collect());
         }

@@ -53,7 +53,10 @@ pub(crate) enum Standing {
     /// From before the start.
     Cached,
     /// Another source said it, whose place this one takes.
-    Inherited,
+    Inherited {
+        /// Whether that one was asked the same.
+        alike: bool,
+    },
     /// The source said it.
     Told,
 }
@@ -89,6 +92,17 @@ pub(crate) struct Outcome {
     pub(crate) notes: Vec<Note>,
 }
 
+impl Standing {
+    /// Whether it is an answer to what the source asks, and so one to keep for the next start.
+    pub(crate) fn answers(self) -> bool {
+        match self {
+            Self::Told | Self::Cached => true,
+            Self::Inherited { alike } => alike,
+            Self::Unheard => false,
+        }
+    }
+}
+
 impl Belief {
     /// Nothing heard yet.
     pub(crate) fn new(name: Arc<str>, backup: bool) -> Self {
@@ -120,14 +134,14 @@ impl Belief {
         }
     }
 
-    /// What the source whose place it takes said last, which counts more than what was restored; nothing when it has said
-    /// something itself.
-    pub(crate) fn inherit(&mut self, mut endpoints: Vec<Found>) {
+    /// What the source whose place it takes said last, which counts more than what was restored and then stands as
+    /// `standing` says; nothing when it has said something itself.
+    pub(crate) fn inherit(&mut self, mut endpoints: Vec<Found>, standing: Standing) {
         if self.standing == Standing::Told {
             return;
         }
         self.standing = match (endpoints.is_empty(), self.doubted) {
-            (false, _) => Standing::Inherited,
+            (false, _) => standing,
             // It said that there are none, and nothing is left that this could be doubted for.
             (true, true) => Standing::Told,
             (true, false) => Standing::Unheard,

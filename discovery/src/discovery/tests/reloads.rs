@@ -140,3 +140,63 @@ async fn what_is_kept_stays_while_no_source_of_the_service_says_anything() {
     reload(&mut discovery, &renamed(), |_| {}).await;
     assert_eq!(written(&folder, &cache).await, before);
 }
+
+/// The configuration with another `empty_after`, for which its sources are opened anew.
+fn doubting() -> String {
+    CONFIG.replace("30s", "60s")
+}
+
+#[tokio::test]
+async fn what_was_told_is_kept_though_the_source_is_opened_anew_and_silent() {
+    let (folder, cache) = cache();
+    let (mut discovery, _told, ids) = scripted(CONFIG, Some(cache.clone()), Arc::default());
+    discovery.hear(ids[0], listing([1, 2]));
+    discovery.hear(ids[1], listing([5]));
+    assert!(discovery.publish().await);
+    let mut numbers = discovery.sources.numbers;
+    // Of the two new ones the second answers before the reload is over.
+    reload(&mut discovery, &doubting(), |discovery| {
+        numbers.next();
+        discovery.hear(numbers.next(), listing([6]));
+    })
+    .await;
+    assert_eq!(ports(&discovery), [1, 2, 6]);
+    let expected = (kept(CONFIG, "consul a"), endpoints(&[1, 2]));
+    assert_eq!(written(&folder, &cache).await.first(), Some(&expected));
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_stays_though_the_source_is_opened_anew_and_silent() {
+    let (folder, cache) = cache();
+    cache.save("s", vec![(kept(CONFIG, "consul a"), endpoints(&[9]))]);
+    assert_eq!(written(&folder, &cache).await.len(), 1);
+    let (mut discovery, _told, _ids) = scripted(CONFIG, Some(cache.clone()), Arc::default());
+    reload(&mut discovery, &renamed(), |_| {}).await;
+    reload(&mut discovery, CONFIG, |_| {}).await;
+    let mut numbers = discovery.sources.numbers;
+    reload(&mut discovery, &doubting(), |discovery| {
+        numbers.next();
+        discovery.hear(numbers.next(), listing([6]));
+    })
+    .await;
+    let expected = (kept(CONFIG, "consul a"), endpoints(&[9]));
+    assert_eq!(written(&folder, &cache).await.first(), Some(&expected));
+}
+
+#[tokio::test]
+async fn sources_that_change_places_keep_what_each_of_them_said() {
+    let (first, second) = ("{ service = \"a\" }", "{ service = \"b\", backup = true }");
+    let with = |list: String, doubt: &str| {
+        let config = CONFIG.replace("consul = { service = \"a\" }", &format!("consul = [{list}]"));
+        config.replace("file = { path = \"/nowhere/endpoints.toml\" }\n", "").replace("30s", doubt)
+    };
+    let config = with(format!("{first}, {second}"), "30s");
+    let (mut discovery, _told, ids) = scripted(&config, None, Arc::default());
+    discovery.hear(ids[0], listing([1]));
+    discovery.hear(ids[1], listing([2]));
+    assert!(discovery.publish().await);
+    reload(&mut discovery, &with(format!("{second}, {first}"), "60s"), |_| {}).await;
+    let snapshot = discovery.reader().load();
+    let tiers: Vec<_> = snapshot.pools[0].members().iter().map(|it| (it.address.port(), it.tier)).collect();
+    assert_eq!(tiers, [(1, crate::Tier::PRIMARY), (2, crate::Tier::BACKUP)]);
+}
