@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use weir_snapshot::RoutePath;
 
 use crate::Advertise;
 use crate::sink::Fault;
@@ -311,7 +312,7 @@ pub(crate) fn host(text: &str) -> Result<Box<str>, Fault> {
     Ok(lower.into())
 }
 
-/// A route's path prefix: normal form, as requests are brought into it before they are matched.
+/// A route's path prefix: as in a URL, in the one spelling for what requests are compared with.
 pub(crate) fn route_path(text: &str) -> Result<Box<str>, Fault> {
     let rule = "a route's path is a prefix that begins with `/`";
     if !text.starts_with('/') {
@@ -335,12 +336,16 @@ pub(crate) fn route_path(text: &str) -> Result<Box<str>, Fault> {
         );
     }
     visible_ascii(text, rule)?;
-    let normal = normal_path(text);
-    if normal != text {
-        let label = "never matches: requests are normalised first";
-        return Err(Fault::new(rule, label).help(format!("write `\"{normal}\"`")));
-    }
-    Ok(text.into())
+    let decoded = RoutePath::new(text);
+    let normal = RoutePath::of_plain(&normal_path(decoded.plain()));
+    let label = if text.contains("%2F") || text.contains("%2f") {
+        "requests are decoded first, and `%2F` is `/` then"
+    } else if normal.plain() != decoded.plain() {
+        "never matches: requests are normalised first"
+    } else {
+        return Ok(normal.written().into());
+    };
+    Err(Fault::new(rule, label).help(format!("write `\"{normal}\"`")))
 }
 
 /// What a route's path is replaced by: a path as requests have it, without a query.
@@ -357,17 +362,21 @@ pub(crate) fn new_path(text: &str) -> Result<Box<str>, Fault> {
 }
 
 /// Without empty, `.` and `..` segments.
-fn normal_path(text: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in text.split('/') {
+fn normal_path(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for segment in path.split(|&byte| byte == b'/') {
         match segment {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
+            b"" | b"." => {}
+            b".." => drop(kept.pop()),
             other => kept.push(other),
         }
     }
-    let open = matches!(text.rsplit('/').next(), Some("" | "." | "..")) && !kept.is_empty();
-    format!("/{}{}", kept.join("/"), if open { "/" } else { "" })
+    let last = path.rsplit(|&byte| byte == b'/').next();
+    let open = matches!(last, Some(b"" | b"." | b"..")) && !kept.is_empty();
+    let mut normal = b"/".to_vec();
+    normal.extend(kept.join(&b'/'));
+    normal.extend(open.then_some(b'/'));
+    normal
 }
 
 /// A request target for probes: a path, perhaps with a query.
@@ -458,10 +467,32 @@ mod tests {
 
     #[test]
     fn a_path_is_brought_into_the_form_that_requests_have() {
-        assert_eq!(normal_path("/a//b/./c/../d"), "/a/b/d");
-        assert_eq!(normal_path("/a/.."), "/");
-        assert_eq!(normal_path("/a/b/.."), "/a/");
-        assert_eq!(normal_path("/a/"), "/a/");
+        assert_eq!(normal_path(b"/a//b/./c/../d"), b"/a/b/d");
+        assert_eq!(normal_path(b"/a/.."), b"/");
+        assert_eq!(normal_path(b"/a/b/.."), b"/a/");
+        assert_eq!(normal_path(b"/a/"), b"/a/");
+    }
+
+    #[test]
+    fn a_path_has_one_spelling_and_what_would_never_match_is_told_with_what_does() {
+        for (text, path) in
+            [("/a%20b", "/a%20b"), ("/%61/%c3%a4", "/a/%C3%A4"), ("/100%25", "/100%25"), ("/a%2A", "/a%2A")]
+        {
+            assert_eq!(route_path(text).as_deref(), Ok(path), "{text}");
+        }
+        for (text, instead) in [
+            ("/a%2Fb", "/a/b"),
+            ("/a%2f%2e%2e/b", "/b"),
+            ("/a/%2E/b", "/a/b"),
+            ("/a b", "/a%20b"),
+            ("/b\u{fc}cher", "/b%C3%BCcher"),
+            ("/100%", "/100%25"),
+        ] {
+            let fault = route_path(text).unwrap_err();
+            let advised = fault.help.unwrap_or_default();
+            assert_eq!(advised, format!("write `\"{instead}\"`"), "{text}: {}", fault.label);
+            assert_eq!(route_path(instead).as_deref(), Ok(instead));
+        }
     }
 
     #[test]

@@ -77,7 +77,8 @@ static PATH: Key<Text<Box<str>>, Optional> = Key {
     name: "path",
     kind: Text { shape: "path", parse: names::route_path, show: ToString::to_string },
     absent: Optional(|| format!("`\"{}\"`", defaults::PATH)),
-    meaning: "What the path of a request begins with, byte for byte.",
+    meaning: "What the path of a request begins with, once it is decoded, `//` merged and `..` resolved, as nginx does it. \
+              Written as in a URL: `/a%20b`.",
 };
 static MATCH: Key<Word<bool>, Otherwise<bool>> = Key {
     name: "match",
