@@ -61,6 +61,11 @@ pub(crate) enum Standing {
     Told,
 }
 
+/// Most remarks on a list: a registry may have thousands of entries that are wrong alike, and a person reads a few.
+const REMARKS: usize = 20;
+/// Most letters of one.
+const LETTERS: usize = 400;
+
 /// What is worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
@@ -241,6 +246,7 @@ impl Belief {
             notes.push(stale.clone().map_or(Note::Fresh, Note::Stale));
         }
         self.stale = stale;
+        let remarks = legible(remarks);
         notes.extend(remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned().map(Note::Remark));
         self.remarks = remarks;
         if endpoints.is_empty() && !self.held.is_empty() && !trusts_empty {
@@ -274,6 +280,23 @@ impl Belief {
         self.held = endpoints.into();
         true
     }
+}
+
+/// A few, each a short line: they hold names from elsewhere, and go into logs and answers.
+fn legible(mut remarks: Vec<String>) -> Vec<String> {
+    let more = remarks.len().saturating_sub(REMARKS);
+    remarks.truncate(REMARKS);
+    for remark in &mut remarks {
+        if remark.contains(char::is_control) {
+            *remark = remark.replace(char::is_control, " ");
+        }
+        if let Some((end, _)) = remark.char_indices().nth(LETTERS) {
+            remark.truncate(end);
+            remark.push('…');
+        }
+    }
+    remarks.extend((more > 0).then(|| format!("and {more} more such remarks")));
+    remarks
 }
 
 /// Sorts by address and leaves one for each: the first.
