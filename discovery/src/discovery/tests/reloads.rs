@@ -46,9 +46,10 @@ fn cache() -> (TempDir, Cache) {
 
 /// What is kept of the service once all is written that was to be.
 async fn written(folder: &TempDir, cache: &Cache) -> Vec<(Arc<str>, Vec<Found>)> {
-    let last = folder.path().join("last.endpoints");
+    // Written in the order of their names.
+    let last = folder.path().join("z.endpoints");
     std::fs::remove_file(&last).ok();
-    cache.save("last", Vec::new());
+    cache.save("z", Vec::new());
     while !last.exists() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -199,4 +200,29 @@ async fn sources_that_change_places_keep_what_each_of_them_said() {
     let snapshot = discovery.reader().load();
     let tiers: Vec<_> = snapshot.pools[0].members().iter().map(|it| (it.address.port(), it.tier)).collect();
     assert_eq!(tiers, [(1, crate::Tier::PRIMARY), (2, crate::Tier::BACKUP)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_files_hang_rejects_its_reload_and_holds_up_no_other() {
+    // To open a pipe waits for whoever writes to it, as a disk that hangs waits.
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("token");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let token =
+        format!("consul = {{ service = \"a\", ca_file = \"{}\", address = \"https://127.0.0.1:1\" }}", pipe.display());
+    let hanging = CONFIG.replace("consul = { service = \"a\" }", &token);
+    let discovery = Scripted::start();
+    let parse = |text: &str| Arc::new(weir_config::parse("weir.toml", text).unwrap());
+    let (control, config) = (discovery.control.clone(), parse(&hanging));
+    let reloading = tokio::spawn(async move { control.reload(config).await });
+    // Time passes only while no thread is busy, and one is.
+    while !reloading.is_finished() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(matches!(reloading.await.unwrap(), Err(crate::ReloadError::TooSlow { .. })));
+    let other = CONFIG.replace("least-connections", "weighted");
+    discovery.control.reload(parse(&other)).await.unwrap();
+    // Lets the thread go.
+    drop(std::fs::OpenOptions::new().write(true).open(&pipe).unwrap());
+    discovery.stop().await;
 }
