@@ -202,13 +202,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("weir.toml");
         fs::write(&file, "one").unwrap();
-        let mut watch = Watch::start(&file, Deaf { times: 6 }).await;
+        let mut watch = Watch::start(&file, Deaf { times: 4 }).await;
         assert_eq!(logged.lines("is looked at every 3 s instead; raise `fs.inotify.max_user_instances`"), 1);
         for text in ["two", "three"] {
             replace(&file, text);
             timeout(2 * LOOK, watch.changed()).await.expect("it is looked at");
         }
-        assert!(timeout(4 * LOOK, watch.changed()).await.is_err(), "nothing has changed");
+        assert!(timeout(5 * LOOK, watch.changed()).await.is_err(), "nothing has changed");
         assert_eq!((logged.lines(" WARN "), logged.lines("tells of changes of the configuration again")), (1, 1));
     }
 
