@@ -27,6 +27,8 @@ use crate::{log, watch};
 
 /// How long a reload waits for the access log to be opened.
 const OPENING: Duration = Duration::from_secs(5);
+/// How long a reload waits for the file to be read: a hundred times what the largest one takes.
+const READING: Duration = Duration::from_mins(1);
 /// How many reloads are remembered.
 const REMEMBERED: usize = 20;
 /// Most bytes of a file: a thousand times more than a large one has.
@@ -101,6 +103,16 @@ pub(crate) enum Outcome {
     /// weir leaves: nothing is changed any more.
     Abandoned,
 }
+
+/// A configuration that is not the one that holds.
+struct Read {
+    config: Arc<Config>,
+    /// Whether its routes and services are.
+    is_snapshot_same: bool,
+}
+
+/// What changed, and what is pending.
+type Changes = (Arc<[Change]>, Arc<[Change]>);
 
 /// A reload that was.
 #[derive(Clone, Debug)]
@@ -252,15 +264,15 @@ impl Reloader {
 
     async fn carry_out(&self, trigger: Trigger) -> Outcome {
         let began = self.0.clock.now();
-        let new = match self.read().await {
-            Ok(config) => Arc::new(config),
+        let old = self.config();
+        let (new, is_snapshot_same) = match self.read(&old).await {
+            Ok(Some(read)) => (read.config, read.is_snapshot_same),
+            Ok(None) => {
+                info!(%trigger, "the configuration is unchanged");
+                return Outcome::Unchanged;
+            }
             Err(outcome) => return outcome,
         };
-        let old = self.config();
-        if new == old {
-            info!(%trigger, "the configuration is unchanged");
-            return Outcome::Unchanged;
-        }
         // Whatever can fail comes before anything has changed.
         let log = if new.log == old.log {
             None
@@ -277,14 +289,14 @@ impl Reloader {
                 }
             }
         };
-        let applied = if new.routes == old.routes && new.services == old.services {
+        let applied = if is_snapshot_same {
             Applied { revision: self.0.reader.load().revision, unanswered: Vec::new() }
         } else {
             match self.0.control.reload(Arc::clone(&new)).await {
                 Ok(applied) => applied,
                 Err(ReloadError::Ended) => return Outcome::Abandoned,
                 Err(error @ ReloadError::Fault) => return Outcome::failed(&error),
-                Err(error @ (ReloadError::Sources(_) | ReloadError::Assemble(_))) => {
+                Err(error @ (ReloadError::Sources(_) | ReloadError::Assemble(_) | ReloadError::TooSlow { .. })) => {
                     return Outcome::rejected(format!("error: {error}"));
                 }
             }
@@ -294,40 +306,51 @@ impl Reloader {
             self.0.proxy.log_to(log);
         }
         let took = self.0.clock.now().since(began);
-        let (changes, pending) = self.compare(old, Arc::clone(&new)).await;
-        let (revision, count) = (applied.revision, changes.len());
-        info!(%trigger, revision, changes = count, took_ms = took.as_millis(), "the configuration is reloaded");
-        for change in changes.iter() {
-            info!("{change}");
-        }
-        for change in pending.iter() {
-            warn!("{change}");
-        }
+        let (revision, started, read) = (applied.revision, Arc::clone(&self.0.started), Arc::clone(&new));
+        let (changes, pending) = aside(move || {
+            let (changes, pending) = compare(&started, &old, &read);
+            let count = changes.len();
+            info!(%trigger, revision, changes = count, took_ms = took.as_millis(), "the configuration is reloaded");
+            for change in changes.iter() {
+                info!("{change}");
+            }
+            for change in pending.iter() {
+                warn!("{change}");
+            }
+            (changes, pending)
+        })
+        .await;
         let mut state = self.state();
-        (state.config, state.pending) = (new, Arc::clone(&pending));
+        let before = std::mem::replace(&mut state.config, new);
+        state.pending = Arc::clone(&pending);
+        drop(state);
+        // To take thousands of services apart would hold exchanges up.
+        tokio::task::spawn_blocking(move || drop(before));
         Outcome::Applied { revision, changes, pending, unanswered: applied.unanswered }
     }
 
-    /// What is different, and what is pending then.
-    async fn compare(&self, old: Arc<Config>, new: Arc<Config>) -> (Arc<[Change]>, Arc<[Change]>) {
-        let started = Arc::clone(&self.0.started);
-        let compared = tokio::task::spawn_blocking(move || {
-            // What needs a restart is said in comparison with what runs, not with what the file said before.
-            let changes = weir_config::diff(&old, &new).into_iter().filter(|change| change.restart.is_none());
-            (changes.collect(), weir_config::pending(&started, &new).into())
-        });
-        compared.await.unwrap_or_else(|broken| {
-            error!(%broken, "configurations cannot be compared, by a fault of weir's own");
-            Default::default()
-        })
-    }
-
-    async fn read(&self) -> Result<Config, Outcome> {
+    /// What the file says; `None` when that is what holds.
+    async fn read(&self, held: &Arc<Config>) -> Result<Option<Read>, Outcome> {
         let Some(file) = self.0.file.clone() else {
             return Err(Outcome::rejected("error: this is the demo: there is no file to be read again"));
         };
-        let read = tokio::task::spawn_blocking(move || load(&file)).await;
-        read.map_err(|broken| broken_off(&broken))?.map_err(Outcome::rejected)
+        let held = Arc::clone(held);
+        let read = tokio::task::spawn_blocking(move || {
+            let config = load(&file).map_err(Outcome::rejected)?;
+            if config == *held {
+                return Ok(None);
+            }
+            let is_snapshot_same = config.routes == held.routes && config.services == held.services;
+            Ok(Some(Read { config: Arc::new(config), is_snapshot_same }))
+        });
+        match tokio::time::timeout(READING, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(broken)) => Err(broken_off(&broken)),
+            // Its thread is lost; whoever waits for a turn must not be.
+            Err(_) => Err(Outcome::rejected(format!(
+                "error: the file cannot be read within {READING:?}: does its file system hang?"
+            ))),
+        }
     }
 
     fn is_leaving(&self) -> bool {
@@ -336,7 +359,7 @@ impl Reloader {
 
     /// Whether the file says something else than what holds; also when it cannot be read.
     pub(crate) async fn is_stale(&self) -> bool {
-        self.0.file.is_some() && self.read().await.map_or(true, |config| config != *self.config())
+        self.0.file.is_some() && self.read(&self.config()).await.map_or(true, |read| read.is_some())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -364,6 +387,22 @@ pub(crate) async fn follow(reloader: Reloader, mut hangups: Hangups, end: impl F
         () = asking => {}
         () = end => {}
     }
+}
+
+/// What is different, and what is pending then. Done aside, with all that it writes to the log: a thousand changes take
+/// their time, and who reads the log may be slow.
+async fn aside(compare: impl FnOnce() -> Changes + Send + 'static) -> Changes {
+    tokio::task::spawn_blocking(compare).await.unwrap_or_else(|broken| {
+        error!(%broken, "configurations cannot be compared, by a fault of weir's own");
+        Default::default()
+    })
+}
+
+/// What is different in `new`, and what of it needs a restart, in comparison with what weir was `started` with: that is
+/// what runs, whatever the file said before.
+fn compare(started: &Config, old: &Config, new: &Config) -> Changes {
+    let changes = weir_config::diff(old, new).into_iter().filter(|change| change.restart.is_none());
+    (changes.collect(), weir_config::pending(started, new).into())
 }
 
 /// Reads a configuration; blocks.

@@ -10,6 +10,11 @@ use ipnet::IpNet;
 use crate::Advertise;
 use crate::sink::Fault;
 
+mod paths;
+
+use paths::visible_ascii;
+pub(crate) use paths::{new_path, probe_path, route_path};
+
 /// `ip:port`; `ip` and `port` are what to show in advice, and `named` is the advice for a name in place of an IP address.
 fn socket(text: &str, rule: &str, (ip, port): (&str, u16), named: impl Fn() -> String) -> Result<SocketAddr, Fault> {
     if let Ok(address) = text.parse() {
@@ -305,83 +310,14 @@ pub(crate) fn host(text: &str) -> Result<Box<str>, Fault> {
             && ends(label.bytes().last())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
+    if let Some(first) = name.split([' ', ',', '\t']).find(|first| !first.is_empty() && first.len() < name.len()) {
+        let help = format!("write `\"{first}\"`, and a `[[route]]` for each other one");
+        return Err(Fault::new(rule, "more than one name").help(help));
+    }
     if name.len() > 253 || !name.split('.').all(legal) {
         return Err(Fault::new(rule, "no host can have this name"));
     }
     Ok(lower.into())
-}
-
-/// A route's path prefix: normal form, as requests are brought into it before they are matched.
-pub(crate) fn route_path(text: &str) -> Result<Box<str>, Fault> {
-    let rule = "a route's path is a prefix that begins with `/`";
-    if !text.starts_with('/') {
-        let fault = Fault::new(rule, "does not begin with `/`");
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/' | b'.');
-        let help = match text {
-            "" => "write `\"/\"`, or leave `path` out".to_owned(),
-            plain_text if plain_text.bytes().all(plain) => format!("write `\"/{text}\"`"),
-            _ => "modifiers and patterns are not known: the longest prefix wins".to_owned(),
-        };
-        return Err(fault.help(help));
-    }
-    if let Some(at) = text.find(['?', '#']) {
-        let path = text.get(..at).unwrap_or_default();
-        return Err(Fault::new(rule, "only the path is matched, never the query").help(format!("write `\"{path}\"`")));
-    }
-    if text.ends_with('*') {
-        let path = text.trim_end_matches('*');
-        return Err(
-            Fault::new(rule, "`*` stands for itself: a path is a prefix anyway").help(format!("write `\"{path}\"`"))
-        );
-    }
-    visible_ascii(text, rule)?;
-    let normal = normal_path(text);
-    if normal != text {
-        let label = "never matches: requests are normalised first";
-        return Err(Fault::new(rule, label).help(format!("write `\"{normal}\"`")));
-    }
-    Ok(text.into())
-}
-
-/// What a route's path is replaced by: a path as requests have it, without a query.
-pub(crate) fn new_path(text: &str) -> Result<Box<str>, Fault> {
-    let rule = "a path begins with `/`";
-    if !text.starts_with('/') {
-        return Err(Fault::new(rule, "does not begin with `/`").help(format!("write `\"/{text}\"`")));
-    }
-    if text.contains(['?', '#']) {
-        return Err(Fault::new("only the path is replaced, never the query", "more than a path"));
-    }
-    visible_ascii(text, rule)?;
-    Ok(text.into())
-}
-
-/// Without empty, `.` and `..` segments.
-fn normal_path(text: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in text.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
-            other => kept.push(other),
-        }
-    }
-    let open = matches!(text.rsplit('/').next(), Some("" | "." | "..")) && !kept.is_empty();
-    format!("/{}{}", kept.join("/"), if open { "/" } else { "" })
-}
-
-/// A request target for probes: a path, perhaps with a query.
-pub(crate) fn probe_path(text: &str) -> Result<Box<str>, Fault> {
-    let rule = "a probe's path begins with `/`";
-    if !text.starts_with('/') {
-        let path = text.split_once("://").map_or(text, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
-        return Err(Fault::new(rule, "does not begin with `/`").help(format!("write `\"/{path}\"`")));
-    }
-    if let Some((path, _)) = text.split_once('#') {
-        return Err(Fault::new(rule, "a fragment is never sent").help(format!("write `\"{path}\"`")));
-    }
-    visible_ascii(text, rule)?;
-    Ok(text.into())
 }
 
 /// The value of a probe's `Host` field.
@@ -392,40 +328,6 @@ pub(crate) fn probe_host(text: &str) -> Result<Box<str>, Fault> {
         return Err(Fault::new(rule, "no `Host` field can hold this"));
     }
     Ok(text.into())
-}
-
-fn visible_ascii(text: &str, rule: &str) -> Result<(), Fault> {
-    let mut escapes = text.split('%').skip(1);
-    let label = if !text.is_ascii() {
-        "not ASCII: such letters are written as `%` and two hex digits for each byte"
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "a blank is written `%20`"
-    } else if !escapes.all(is_escape) {
-        "`%` is followed by two hex digits"
-    } else {
-        return Ok(());
-    };
-    Err(Fault::new(rule, label).help(format!("write `\"{}\"`", escaped(text))))
-}
-
-/// Whether this may follow a `%`.
-fn is_escape(rest: &str) -> bool {
-    rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// As a browser sends it; only for advice.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    let mut buffer = [0; 4];
-    for (at, letter) in text.char_indices() {
-        let rest = text.get(at + letter.len_utf8()..).unwrap_or_default();
-        if letter.is_ascii_graphic() && (letter != '%' || is_escape(rest)) {
-            escaped.push(letter);
-        } else {
-            escaped.extend(letter.encode_utf8(&mut buffer).bytes().map(|byte| format!("%{byte:02X}")));
-        }
-    }
-    escaped
 }
 
 /// A service's name: short and plain, for it is a label of every metric.
@@ -455,14 +357,6 @@ pub(crate) fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_brought_into_the_form_that_requests_have() {
-        assert_eq!(normal_path("/a//b/./c/../d"), "/a/b/d");
-        assert_eq!(normal_path("/a/.."), "/");
-        assert_eq!(normal_path("/a/b/.."), "/a/");
-        assert_eq!(normal_path("/a/"), "/a/");
-    }
 
     #[test]
     fn a_host_is_lower_case_and_may_be_an_address() {

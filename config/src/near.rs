@@ -11,7 +11,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("fail_timeout", "window"),
     ("fall", "failures"),
     ("frontend", "listener"),
+    ("host", "address"),
     ("inter", "interval"),
+    ("ip", "address"),
     ("least_conn", "least-connections"),
     ("least_request", "least-connections"),
     ("leastconn", "least-connections"),
@@ -22,6 +24,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("max_fails", "failures"),
     ("max_tries", "tries"),
     ("maxconn", "max_connections"),
+    ("port", "address"),
+    ("port", "listen"),
     ("prefix", "path"),
     ("proxy_pass", "service"),
     ("proxy_hide_header", "answer_headers"),
@@ -79,6 +83,15 @@ const DIRECTIVES: &[(&str, &str, &str)] = &[
     ("worker_processes", "threads", "[server]"),
     ("workers", "threads", "[server]"),
 ];
+
+/// Words of others for what a later version brings.
+const PLANNED: &[(&str, &str)] = &[("ssl", "tls"), ("ssl_certificate", "tls"), ("ssl_certificate_key", "tls")];
+
+/// The planned key that a word of another proxy stands for.
+pub(crate) fn called_planned(word: &str) -> Option<&'static str> {
+    let plain = normal(word);
+    PLANNED.iter().find(|(elsewhere, _)| normal(elsewhere) == plain).map(|(_, planned)| *planned)
+}
 
 /// What a directive of another proxy is here: a key and its table, Markdown.
 pub(crate) fn called_here(word: &str) -> Option<String> {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use weir_balance::{EndpointsError, Policy};
 use weir_config::{Config, Endpoint, Service};
 use weir_snapshot::{
-    Clock, HealthRules, Member, Millis, Pool, PoolParts, Route, RouteTable, SlowStart, Snapshot, Tier, WhenAllEjected,
+    Clock, HealthRules, Member, Millis, Pool, PoolParts, Route, RoutePath, RouteTable, SlowStart, Snapshot, Tier,
+    WhenAllEjected,
 };
 
 use crate::lives::Lasting;
@@ -75,7 +76,7 @@ pub fn assemble(
             budget: lives.budget(&name),
             name: name.into(),
             host: route.host.clone(),
-            path: route.path.clone(),
+            path: RoutePath::new(&route.path),
             exact: route.exact,
             listeners: route.listeners.clone(),
             pool,

@@ -15,11 +15,12 @@
 //! end
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -41,8 +42,12 @@ pub(crate) type Saved = Vec<(Arc<str>, Vec<Found>)>;
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
-    writes: mpsc::UnboundedSender<(Box<str>, Saved)>,
+    pending: Arc<Mutex<Pending>>,
+    wake: mpsc::Sender<()>,
 }
+
+/// What is to be written, in this order: no more than one file for each service.
+type Pending = BTreeMap<Box<str>, Saved>;
 
 impl Cache {
     /// Makes the folder if there is none, and starts the task that writes.
@@ -51,16 +56,12 @@ impl Cache {
     /// When the folder cannot be made.
     pub(crate) fn start(folder: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
-        let (writes, mut queue) = mpsc::unbounded_channel::<(Box<str>, Saved)>();
-        let home = folder.clone();
+        let pending = Arc::new(Mutex::new(Pending::new()));
+        let (wake, mut woken) = mpsc::channel(1);
+        let (home, waiting) = (folder.clone(), Arc::clone(&pending));
         tokio::spawn(async move {
-            while let Some((service, saved)) = queue.recv().await {
-                // Only the newest of each service matters, but those of other services must not be lost.
-                let mut all = vec![(service, saved)];
-                while let Ok((service, saved)) = queue.try_recv() {
-                    all.retain(|(other, _)| *other != service);
-                    all.push((service, saved));
-                }
+            while woken.recv().await.is_some() {
+                let all = std::mem::take(&mut *lock(&waiting));
                 let home = home.clone();
                 let written = tokio::task::spawn_blocking(move || {
                     for (service, saved) in all {
@@ -73,7 +74,7 @@ impl Cache {
                 written.await.ok();
             }
         });
-        Ok(Self { folder, writes })
+        Ok(Self { folder, pending, wake })
     }
 
     /// What was kept of this service; nothing when there is no such file, or it is of no use. Blocks.
@@ -90,9 +91,16 @@ impl Cache {
 
     /// Keeps this for the next start; soon, not now.
     pub(crate) fn save(&self, service: &str, saved: Saved) {
-        // The task ends with the runtime, when nothing is worth keeping.
-        self.writes.send((service.into(), saved)).ok();
+        // Only the newest of each service matters, however long the disk takes.
+        lock(&self.pending).insert(service.into(), saved);
+        // Full: the task is going to look anyway. It ends with the runtime, when nothing is worth keeping.
+        self.wake.try_send(()).ok();
     }
+}
+
+fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
+    // Each change is one of a whole value, whoever panicked.
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn file(folder: &Path, service: &str) -> PathBuf {
@@ -197,6 +205,23 @@ mod tests {
         assert!(parse(&text.replace("endpoints 1", "endpoints 2")).is_none());
         assert!(parse(&format!("{HEADER}\nsource consul backend\n")).is_none(), "cut where it happens to say `end`");
         assert!(parse(&format!("{HEADER}\n{END}\n")).is_some_and(|saved| saved.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_slow_the_newest_of_each_service_waits_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::start(folder.path().to_owned()).unwrap();
+        let list = |port: u16| vec![("file a".into(), vec![Found::new(([127, 0, 0, 1], port).into())])];
+        // The task that writes has no turn before this one waits.
+        for port in 1..=1000 {
+            cache.save("a", list(port));
+            cache.save("b", list(port));
+        }
+        assert_eq!(lock(&cache.pending).len(), 2);
+        while cache.load("a").is_empty() || cache.load("b").is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!((cache.load("a"), cache.load("b")), (list(1000), list(1000)));
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_balance::Policy;
@@ -98,6 +99,14 @@ pub enum ReloadError {
     /// The configuration is sound but no snapshot can be made of it.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
+    /// A file that a source needs cannot be read in time: a disk hangs.
+    #[error(
+        "the files of new sources (tokens, certificates) cannot be read within {limit:?}: does a file system hang?"
+    )]
+    TooSlow {
+        /// How long that may take.
+        limit: Duration,
+    },
     /// A part of weir has a fault.
     #[error("it failed by a fault of weir's own, see the log")]
     Fault,

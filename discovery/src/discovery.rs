@@ -20,6 +20,7 @@ use weir_snapshot::{Clock, Moment, Publisher, Reader, Snapshot};
 use self::memberships::Memberships;
 use self::plan::{Opening, kept_as};
 use self::reload::Reloading;
+use self::retired::Retired;
 use self::sources::{Numbers, Sources};
 use crate::cache::Cache;
 use crate::control::{Asked, Commands};
@@ -32,6 +33,7 @@ use crate::{
 mod memberships;
 mod plan;
 mod reload;
+mod retired;
 mod sources;
 
 /// How long changes are gathered after one was published.
@@ -79,6 +81,7 @@ pub struct Discovery {
     overrides: Arc<Overrides>,
     commands: Commands,
     reloading: Reloading,
+    retired: Retired,
     /// Changes are gathered until then.
     quiet_until: Moment,
     cache: Option<Cache>,
@@ -138,7 +141,7 @@ impl Discovery {
         let (mut lives, overrides) = (Lives::new(), Arc::default());
         let publisher = Publisher::new(assemble(&config, &memberships.found(), &overrides, &mut lives, clock)?);
         let report = watch::Sender::new(Arc::new(memberships.report(&overrides)));
-        let (commands, reloading) = (Commands::new(), Reloading::default());
+        let (commands, reloading, retired) = (Commands::new(), Reloading::default(), Retired::default());
         Ok(Self {
             config,
             clock,
@@ -149,6 +152,7 @@ impl Discovery {
             overrides,
             commands,
             reloading,
+            retired,
             quiet_until: Moment::default(),
             cache,
             report,
@@ -188,6 +192,10 @@ impl Discovery {
                 Some(reload) = self.commands.reloads.recv(), if self.reloading.is_idle() => self.prepare(reload),
                 step = self.reloading.next(self.clock) => self.go_on(step),
                 () = until(self.clock, gathered) => {}
+                () = until(self.clock, self.retired.due()) => {
+                    self.retired.sweep(self.clock);
+                    continue;
+                }
                 Some(ended) = self.sources.tasks.join_next_with_id() => {
                     if let Some(id) = self.sources.begin_again(&ended) {
                         let text = "it stopped by a fault of weir's own, and begins again".to_owned();
@@ -271,7 +279,7 @@ impl Discovery {
         let built = self.build(Arc::clone(&self.config), self.memberships.found(), size >= LARGE).await;
         let published = match built {
             Ok(snapshot) => {
-                self.publisher.publish(snapshot);
+                self.install(snapshot);
                 self.keep(&changed);
                 true
             }
@@ -286,6 +294,15 @@ impl Discovery {
         }
         self.quiet_until = self.clock.now().after(if published { GATHER } else { AGAIN });
         published
+    }
+
+    /// Makes this one the current one.
+    fn install(&mut self, snapshot: Snapshot) {
+        let before = self.publisher.publish(snapshot);
+        let endpoints = before.pools.iter().map(|pool| pool.members().len());
+        if endpoints.sum::<usize>() + before.routes.routes().len() >= LARGE {
+            self.retired.push(before, self.clock);
+        }
     }
 
     /// Assembles a snapshot, and does not publish it.
@@ -331,7 +348,7 @@ impl Discovery {
                 continue;
             }
             let own = sources.iter().zip(&settings.sources);
-            let own = own.filter(|(source, _)| matches!(source.standing, Standing::Told | Standing::Cached));
+            let own = own.filter(|(source, _)| source.standing.answers());
             let saved = own.map(|(source, settings)| (kept_as(&source.name, settings), source.held().to_vec()));
             cache.save(&settings.name, saved.collect());
         }

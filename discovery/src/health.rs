@@ -65,7 +65,9 @@ impl Health {
     }
 
     fn fit(&mut self, snapshot: &Snapshot) {
-        let mut before = std::mem::take(&mut self.running);
+        // As large as the one before will be: to grow it step by step would cost more than all the rest.
+        let room = HashMap::with_capacity(self.running.len());
+        let mut before = std::mem::replace(&mut self.running, room);
         for pool in &snapshot.pools {
             let Some(probe) = &pool.health().probe else { continue };
             let now = match before.remove(pool.service()) {

@@ -53,10 +53,18 @@ pub(crate) enum Standing {
     /// From before the start.
     Cached,
     /// Another source said it, whose place this one takes.
-    Inherited,
+    Inherited {
+        /// Whether that one was asked the same.
+        alike: bool,
+    },
     /// The source said it.
     Told,
 }
+
+/// Most remarks on a list: a registry may have thousands of entries that are wrong alike, and a person reads a few.
+const REMARKS: usize = 20;
+/// Most letters of one.
+const LETTERS: usize = 400;
 
 /// What is worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +95,17 @@ pub(crate) struct Outcome {
     /// Whether what counts now is from the source itself, and was not before.
     pub(crate) first: bool,
     pub(crate) notes: Vec<Note>,
+}
+
+impl Standing {
+    /// Whether it is an answer to what the source asks, and so one to keep for the next start.
+    pub(crate) fn answers(self) -> bool {
+        match self {
+            Self::Told | Self::Cached => true,
+            Self::Inherited { alike } => alike,
+            Self::Unheard => false,
+        }
+    }
 }
 
 impl Belief {
@@ -120,14 +139,14 @@ impl Belief {
         }
     }
 
-    /// What the source whose place it takes said last, which counts more than what was restored; nothing when it has said
-    /// something itself.
-    pub(crate) fn inherit(&mut self, mut endpoints: Vec<Found>) {
+    /// What the source whose place it takes said last, which counts more than what was restored and then stands as
+    /// `standing` says; nothing when it has said something itself.
+    pub(crate) fn inherit(&mut self, mut endpoints: Vec<Found>, standing: Standing) {
         if self.standing == Standing::Told {
             return;
         }
         self.standing = match (endpoints.is_empty(), self.doubted) {
-            (false, _) => Standing::Inherited,
+            (false, _) => standing,
             // It said that there are none, and nothing is left that this could be doubted for.
             (true, true) => Standing::Told,
             (true, false) => Standing::Unheard,
@@ -227,6 +246,7 @@ impl Belief {
             notes.push(stale.clone().map_or(Note::Fresh, Note::Stale));
         }
         self.stale = stale;
+        let remarks = legible(remarks);
         notes.extend(remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned().map(Note::Remark));
         self.remarks = remarks;
         if endpoints.is_empty() && !self.held.is_empty() && !trusts_empty {
@@ -260,6 +280,23 @@ impl Belief {
         self.held = endpoints.into();
         true
     }
+}
+
+/// A few, each a short line: they hold names from elsewhere, and go into logs and answers.
+fn legible(mut remarks: Vec<String>) -> Vec<String> {
+    let more = remarks.len().saturating_sub(REMARKS);
+    remarks.truncate(REMARKS);
+    for remark in &mut remarks {
+        if remark.contains(char::is_control) {
+            *remark = remark.replace(char::is_control, " ");
+        }
+        if let Some((end, _)) = remark.char_indices().nth(LETTERS) {
+            remark.truncate(end);
+            remark.push('…');
+        }
+    }
+    remarks.extend((more > 0).then(|| format!("and {more} more such remarks")));
+    remarks
 }
 
 /// Sorts by address and leaves one for each: the first.

@@ -125,7 +125,7 @@ impl SourceReport {
             listed: Arc::clone(source.held()),
             last_contact: source.last_contact,
             failing: source.failing.clone(),
-            cached: matches!(source.standing, Standing::Cached | Standing::Inherited),
+            cached: matches!(source.standing, Standing::Cached | Standing::Inherited { .. }),
             doubted_since: source.doubted_since(),
             stale: source.stale.clone(),
             remarks: source.remarks().to_vec(),

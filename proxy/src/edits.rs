@@ -110,7 +110,7 @@ pub(crate) fn new_target(edits: &Edits, route: &Route, head: &Head) -> Option<Ve
     }
     let path = normalised(head.path())?;
     let mut out = new.as_bytes().to_vec();
-    for &byte in path.get(route.path.len()..).unwrap_or_default() {
+    for &byte in path.get(route.path.plain().len()..).unwrap_or_default() {
         if byte <= b' ' || byte >= 0x7f || matches!(byte, b'#' | b'%' | b'?') {
             out.extend_from_slice(format!("%{byte:02X}").as_bytes());
         } else {

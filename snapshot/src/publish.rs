@@ -52,15 +52,17 @@ impl Publisher {
         Self { snapshot: Arc::new(ArcSwap::from_pointee(first)), revision }
     }
 
-    /// Replaces the snapshot as a whole. Exchanges that run keep theirs; the next ones read this one.
-    pub fn publish(&mut self, snapshot: Snapshot) {
+    /// Replaces the snapshot as a whole. Exchanges that run keep theirs; the next ones read this one. Gives the one before,
+    /// so that whoever publishes a large one may choose where it is taken apart.
+    pub fn publish(&mut self, snapshot: Snapshot) -> Arc<Snapshot> {
         let revision = snapshot.revision;
         let snapshot = Arc::new(snapshot);
-        self.snapshot.store(Arc::clone(&snapshot));
+        let before = self.snapshot.swap(Arc::clone(&snapshot));
         // After the store, so that who waits is not served from a snapshot that nobody else has yet.
         snapshot.install();
         // After the store, so that whoever is woken loads the new one.
         self.revision.send_replace(revision);
+        before
     }
 
     /// A reader of this pointer.

@@ -10,11 +10,11 @@
 //! Unlike nginx, where the host alone chooses the server block, a host whose paths do not match leaves the request to
 //! the less specific hosts: a route for one path of one host does not hide the routes for any host.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::{Budget, Pool, RouteSettings};
+use crate::{Budget, Pool, RoutePath, RouteSettings};
 
 /// Requests for one host and path prefix, and the pool that serves them.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Route {
     /// `img.example.org`, `*.example.org`, or any host.
     pub host: Option<Box<str>>,
     /// Path prefix, starts with `/`.
-    pub path: Box<str>,
+    pub path: RoutePath,
     /// Whether [`Route::path`] is the whole path.
     pub exact: bool,
     /// The listeners, by their address as configured, whose requests it is for; empty for all.
@@ -50,13 +50,14 @@ pub struct RouteTable {
 impl RouteTable {
     /// A table of these routes; of two with one host and one path the first counts.
     pub fn new(routes: Vec<Arc<Route>>) -> Self {
-        let named = routes.iter().flat_map(|route| &route.listeners).copied();
+        // Each once: a table is made for it, however many routes name it.
+        let named: HashSet<SocketAddr> = routes.iter().flat_map(|route| &route.listeners).copied().collect();
         let of = |address: &SocketAddr| {
             // Those that name it come first, and so before a route for all with the same host and path.
             let own = routes.iter().filter(|route| route.listeners.contains(address));
             Hosts::new(own.chain(routes.iter().filter(|route| route.listeners.is_empty())))
         };
-        let by_listener = named.map(|address| (address, of(&address))).collect();
+        let by_listener = named.into_iter().map(|address| (address, of(&address))).collect();
         let hosts = Hosts::new(routes.iter().filter(|route| route.listeners.is_empty()));
         Self { routes, hosts, by_listener }
     }
@@ -181,15 +182,15 @@ impl Paths {
         let (whole, mut routes): (Vec<_>, Vec<_>) = routes.into_iter().partition(|route| route.exact);
         let mut exact = HashMap::new();
         for route in whole {
-            exact.entry(route.path.as_bytes().into()).or_insert(route);
+            exact.entry(route.path.plain().into()).or_insert(route);
         }
         // Both stable: the first of two equal paths stays.
-        routes.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-        routes.dedup_by(|later, first| later.path == first.path);
+        routes.sort_by(|a, b| a.path.plain().cmp(b.path.plain()));
+        routes.dedup_by(|later, first| later.path.plain() == first.path.plain());
         let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
         for route in routes {
             let previous = entries.len().checked_sub(1);
-            let path = Box::<[u8]>::from(route.path.as_bytes());
+            let path = Box::<[u8]>::from(route.path.plain());
             let shorter = Self::chain(&entries, previous, &path);
             entries.push(Entry { path, route, shorter });
         }

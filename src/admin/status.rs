@@ -205,7 +205,12 @@ fn listener(report: &ListenerReport) -> Listener {
 }
 
 fn route(route: &Arc<Route>) -> RouteStatus<'_> {
-    RouteStatus { name: &route.name, host: route.host.as_deref(), path: &route.path, service: route.pool.service() }
+    RouteStatus {
+        name: &route.name,
+        host: route.host.as_deref(),
+        path: route.path.written(),
+        service: route.pool.service(),
+    }
 }
 
 fn service<'a>(parts: &'a Parts<'a>, pool: &'a Pool) -> Service<'a> {

@@ -77,6 +77,32 @@ fn a_path_is_matched_as_it_will_be_understood_not_as_it_is_written() {
 }
 
 #[test]
+fn a_route_is_written_with_escapes_and_takes_every_spelling_of_its_path() {
+    let routed = routes(&[
+        r#"path = "/""#,
+        r#"path = "/a%20b""#,
+        r#"path = "/caf%c3%a9/""#,
+        "path = \"/100%25\"\nmatch = \"exact\"",
+        "path = \"/new%20one/\"\nreplace = \"/v1/\"",
+    ]);
+    for (target, route) in [
+        ("/a%20b", "1"),
+        ("/%61%20b/c", "1"),
+        ("/a%2520b", "0"),
+        ("/a+b", "0"),
+        ("/caf%C3%A9/x", "2"),
+        ("/caf%C3%A9%2Fx", "2"),
+        ("/caf\u{e9}/x", "2"),
+        ("/cafe/x", "0"),
+        ("/100%25", "3"),
+        ("/100%25/", "0"),
+        ("/new%20one/c%20d", "4"),
+    ] {
+        assert_eq!(routed.of("a", target), route, "{target}");
+    }
+}
+
+#[test]
 fn a_path_that_leads_above_the_root_is_refused() {
     let routed = routes(&[r#"path = "/""#]);
     for target in ["/..", "/../etc/passwd", "/a/../../b", "/%2e%2e/x"] {

@@ -159,6 +159,17 @@ fn paths_match_and_are_replaced_alike() {
         "/outer/inner",
         "/OUTER/a",
         "/api/%C3%A4",
+        "/a%20b/c?d=%20",
+        "/a%20b",
+        "/a%20bc",
+        "/caf%C3%A9/x",
+        "/caf%c3%a9",
+        "/cafe",
+        "/100%25",
+        "/sl%2Fash",
+        "/sl%252Fash",
+        "/stars**/",
+        "/stars*",
     ];
     let asks = targets.map(|target| get("a.example", target));
     let groups = alike("paths.conf", &asks);

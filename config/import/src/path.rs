@@ -27,10 +27,7 @@ pub(crate) fn legal(path: &str) -> Result<(), &'static str> {
     match path {
         _ if !path.starts_with('/') => Err("weir's paths begin with `/`"),
         _ if !normal => Err("no request has such a path: slashes are merged, and dots resolved, before"),
-        _ if path.contains(['?', '#', '%']) || path.ends_with('*') => {
-            Err("weir's paths have none of `?`, `#`, `%`, nor `*` at the end")
-        }
-        _ if !path.bytes().all(|byte| byte.is_ascii_graphic()) => Err("weir's paths are visible ASCII"),
+        _ if path.contains(char::REPLACEMENT_CHARACTER) => Err("weir reads files as UTF-8, and this is none"),
         _ => Ok(()),
     }
 }

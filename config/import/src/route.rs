@@ -10,7 +10,7 @@ use crate::site::{Action, Answer, Location, Pass};
 use crate::toml::Table;
 use crate::tree::Directive;
 use crate::upstream::Upstream;
-use crate::value::{DAY, TIB, is_field, key, quoted, show_bytes, show_millis};
+use crate::value::{DAY, TIB, escaped, is_field, key, quoted, show_bytes, show_millis};
 use crate::variables::{Known, template};
 
 /// Which of the requests that come in a route is for.
@@ -39,7 +39,7 @@ pub(crate) fn begin(whose: &Whose<'_>, path: &str, exact: bool, from: String) ->
     if let Some(host) = whose.host {
         table.put("host", quoted(host), None);
     }
-    table.put("path", quoted(path), None);
+    table.put("path", quoted(&escaped(path)), None);
     if exact {
         table.put("match", quoted("exact"), None);
     }
@@ -109,7 +109,7 @@ pub(crate) fn slash(location: &Location, whose: &Whose<'_>) -> Option<Table> {
     let mut table = begin(whose, bare, true, from);
     let answer = Answer {
         status: 301,
-        location: Some(format!("{}$is_args$args", location.path.replace('$', "$$"))),
+        location: Some(format!("{}$is_args$args", escaped(&location.path).replace('$', "$$"))),
         ..Answer::default()
     };
     put_answer(&mut table, &answer);

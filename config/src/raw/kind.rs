@@ -331,6 +331,15 @@ impl<T> Text<T> {
             DeValue::Integer(number) => number.to_string(),
             DeValue::Float(number) => number.to_string(),
             DeValue::Boolean(flag) => flag.to_string(),
+            DeValue::Array(all) => {
+                let fault = Fault::new(format!("`{name}` is text"), found(value));
+                return match all.first().and_then(|first| first.get_ref().as_str()) {
+                    Some(first) => {
+                        fault.help(format!("write `\"{first}\"`, and the table once more for each other one"))
+                    }
+                    None => fault,
+                };
+            }
             other => return Fault::new(format!("`{name}` is text"), found(other)),
         };
         match (self.parse)(&written) {

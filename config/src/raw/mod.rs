@@ -14,14 +14,17 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::near::{called_here, nearest};
+use crate::near::{called_here, called_planned, nearest};
 use crate::sink::{Fault, Reported, Sink};
 
 pub(crate) use key::{Absence, Described, Key, Optional, Otherwise, OtherwiseAll, Required, Spec, Tables};
 pub(crate) use kind::{Duration, Factor, Flag, Kind, List, Size, Statuses, Text, Whole, Word};
 pub(crate) use page::{Page, pair};
-pub(crate) use syntax::{Document, Healed, line_of};
+pub(crate) use syntax::{Document, line_of};
 pub(crate) use tree::{Branch, Tree, tree};
+
+/// Of a table with no more keys than this an example shows most.
+const FEW: usize = 3;
 
 /// A TOML value and its place.
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
@@ -96,7 +99,11 @@ impl<'a> Section<'a> {
         let Some(value) = self.value(tables.name) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             let message = format!("`{}` is a list of tables", tables.name);
-            sink.wrong(value.span(), Fault::new(message, found(value.get_ref())).help(tables.spec.how_to_write()));
+            let help = match named(value, tables.spec) {
+                Some(name) => format!("write `{}` with `name = \"{name}\"`, and so each other", tables.spec.example),
+                None => tables.spec.how_to_write(),
+            };
+            sink.wrong(value.span(), Fault::new(message, found(value.get_ref())).help(help));
             return Vec::new();
         };
         array.iter().filter_map(|value| Section::open(value, tables.name, tables.spec, sink).ok()).collect()
@@ -177,7 +184,8 @@ impl<'a> Section<'a> {
             if self.spec.names().any(|known| known == name) {
                 continue;
             }
-            let fault = if let Some((_, what)) = self.spec.later.iter().find(|(later, _)| *later == name) {
+            let planned = called_planned(name).unwrap_or(name);
+            let fault = if let Some((_, what)) = self.spec.later.iter().find(|(later, _)| *later == planned) {
                 let message = format!("`{name}` comes with a later version of weir");
                 Fault::new(message, format!("{what}: not in this version")).help(format!("leave `{name}` out"))
             } else {
@@ -190,20 +198,43 @@ impl<'a> Section<'a> {
 
     fn advice(&self, name: &str) -> String {
         let names: Vec<&str> = self.spec.names().collect();
+        let is_file = self.spec.header.is_empty();
+        // In the file itself keys are tables, and how many brackets they take is what to know of them.
+        let header = |name: &str| {
+            let headers = [format!("[{name}]"), format!("[[{name}]]")];
+            crate::read::SPECS.iter().find(|spec| headers.contains(&spec.header.to_owned())).map(|spec| spec.header)
+        };
         if let Some(known) = nearest(name, &names) {
-            return format!("did you mean `{known}`?");
+            return format!("did you mean `{}`?", header(known).filter(|_| is_file).unwrap_or(known));
         }
         if let Some(here) = called_here(name) {
             return format!("here it is {here}");
         }
         let elsewhere = crate::read::SPECS.iter().find(|spec| spec.names().any(|known| known == name));
-        match elsewhere {
-            Some(spec) => format!("`{name}` belongs to {}", spec.title()),
-            None => {
-                format!("the keys are {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        match (elsewhere, header(name)) {
+            (Some(spec), Some(header)) if spec.header.is_empty() => format!("it stands by itself: write `{header}`"),
+            (Some(spec), _) => format!("`{name}` belongs to {}", spec.title()),
+            (None, _) => {
+                let keys = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                // A table that is written in place is best shown so.
+                match self.spec.example {
+                    example if example.contains(" = {") && names.len() <= FEW => {
+                        format!("the keys are {keys}: write for example `{example}`")
+                    }
+                    _ => format!("the keys are {keys}"),
+                }
             }
         }
     }
+}
+
+/// The first name in a table of tables by name, `[service.a]`, where a list was expected whose tables have a `name`.
+fn named<'a>(value: &'a Value<'_>, spec: &Spec) -> Option<&'a str> {
+    let DeValue::Table(table) = value.get_ref() else { return None };
+    let (name, inner) = table.iter().next()?;
+    let name: &str = name.get_ref();
+    let is_name = inner.get_ref().is_table() && !spec.names().any(|known| known == name);
+    (is_name && spec.names().any(|known| known == "name")).then_some(name)
 }
 
 /// What stands where something else was expected, for the label under the caret.

@@ -3,7 +3,6 @@
 //! The parser recovers from most errors, so that the rest of the text can still be checked. How far its tree can be
 //! believed then depends on the error, see [`Harm`].
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -20,7 +19,6 @@ pub(crate) struct Document<'a> {
     text: &'a str,
 }
 
-#[derive(Clone)]
 struct SyntaxError {
     problem: Problem,
     line: usize,
@@ -38,39 +36,37 @@ enum Harm {
     Rest,
 }
 
-/// A text of the same length without the lines that are neither a key nor a table: the parser drops everything after
-/// such a line. Their errors come with it.
-pub(crate) struct Healed<'a> {
-    text: Cow<'a, str>,
-    errors: Vec<SyntaxError>,
-}
-
-impl<'a> Healed<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
-        let mut healed = Self { text: Cow::Borrowed(text), errors: Vec::new() };
-        // Each turn blanks at least one line, or is the last.
-        loop {
-            let (_, found) = DeTable::parse_recoverable(&healed.text);
-            let lost = found.iter().filter(|error| error.message().starts_with(NO_VALUE)).take(MOST_ERRORS);
-            let errors: Vec<SyntaxError> = lost.map(|error| SyntaxError::of(text, error, &found)).collect();
-            let mut changed = healed.text.clone().into_owned();
-            for error in &errors {
-                blank_line(&mut changed, error.problem.span.start);
-            }
-            let is_last = changed == *healed.text || healed.errors.len() >= MOST_ERRORS;
-            if is_last {
-                return healed;
-            }
-            healed.errors.extend(errors);
-            healed.text = Cow::Owned(changed);
-        }
-    }
-}
-
 const NO_VALUE: &str = "key with no value";
+const TWIN: &str = "duplicate key";
 
 /// A text with more syntax errors than this is not TOML; each costs a walk through the text.
 const MOST_ERRORS: usize = 100;
+
+/// Whether what follows this error's line is lost with it.
+fn is_lost(error: &Error) -> bool {
+    error.message().starts_with(NO_VALUE)
+}
+
+/// Leaves `text` in `room` without the lines after which the parser drops everything, and gives their errors.
+fn heal(text: &str, room: &mut String) -> Vec<SyntaxError> {
+    room.push_str(text);
+    let mut all: Vec<SyntaxError> = Vec::new();
+    // Each turn blanks at least one line, or is the last.
+    loop {
+        let (_, found) = DeTable::parse_recoverable(room);
+        let lost = found.iter().filter(|error| is_lost(error)).take(MOST_ERRORS);
+        let errors: Vec<SyntaxError> = lost.map(|error| SyntaxError::of(text, error, &found)).collect();
+        let mut changed = room.clone();
+        for error in &errors {
+            blank_line(&mut changed, error.problem.span.start);
+        }
+        if changed == *room || all.len() >= MOST_ERRORS {
+            return all;
+        }
+        all.extend(errors);
+        *room = changed;
+    }
+}
 
 fn blank_line(text: &mut String, offset: usize) {
     let start = text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
@@ -79,11 +75,28 @@ fn blank_line(text: &mut String, offset: usize) {
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn parse(healed: &'a Healed<'_>) -> Self {
-        let (root, found) = DeTable::parse_recoverable(&healed.text);
-        let mut errors = healed.errors.clone();
+    /// The tree of `text`; or of a text of the same length without the lines that are neither a key nor a table, which is
+    /// put into `room`: the parser drops everything after such a line.
+    pub(crate) fn parse(text: &'a str, room: &'a mut String) -> Self {
+        let (root, found) = DeTable::parse_recoverable(text);
+        if !found.iter().any(is_lost) {
+            return Self::of(root, &found, Vec::new(), text);
+        }
+        drop(root);
+        let lost = heal(text, room);
+        let (root, found) = DeTable::parse_recoverable(room);
+        Self::of(root, &found, lost, room)
+    }
+
+    fn of(root: Spanned<DeTable<'a>>, found: &[Error], mut errors: Vec<SyntaxError>, text: &'a str) -> Self {
         for error in found.iter().take(MOST_ERRORS) {
-            let error = SyntaxError::of(&healed.text, error, &found);
+            let is_twin = error.message() == TWIN;
+            let error = SyntaxError::of(text, error, found);
+            // Keys below a header that is there twice are twins for that reason alone.
+            let header = header_line(text, error.problem.span.start);
+            if is_twin && header < error.line && errors.iter().any(|earlier| earlier.line == header) {
+                continue;
+            }
             // One slip often makes several errors; the first of a line is the one closest to the slip.
             if errors.iter().all(|earlier| earlier.line != error.line) {
                 errors.push(error);
@@ -92,7 +105,7 @@ impl<'a> Document<'a> {
         if let Some(end) = errors.iter().filter(|error| error.harm == Harm::Rest).map(|error| error.line).min() {
             errors.retain(|error| error.line <= end);
         }
-        Self { root, errors, text: &healed.text }
+        Self { root, errors, text }
     }
 
     /// The syntax problems, and those of `others` that hold in spite of them.
@@ -154,7 +167,7 @@ impl SyntaxError {
                 let fault = Fault::new("text ends with the quote that it began with", "the line ends first");
                 (span, fault.help(format!("write {expected} after the text")), Harm::Value)
             }
-            "duplicate key" => {
+            TWIN => {
                 let word = text.get(span.clone()).unwrap_or_default();
                 let fault = Fault::new(format!("`{word}` is set twice"), "set before, further up");
                 let header = line_at(text, span.start).trim_start();
@@ -190,9 +203,20 @@ impl SyntaxError {
                 let fault = Fault::new("a table in `{` is not closed", "read as part of the table above");
                 (span, fault.help("write `}` after the last pair; what follows is checked after that"), Harm::Rest)
             }
+            "unexpected key or value" if text.get(span.start..).is_some_and(|rest| rest.starts_with([';', ','])) => {
+                (span, Fault::new("the end of its line ends a value", "not needed").help("leave it out"), Harm::Table)
+            }
             "unexpected key or value" => {
                 let fault = Fault::new("a value ends its line", "something else follows");
                 (span, fault.help("write each `key = value` in a line of its own"), Harm::Table)
+            }
+            "unclosed array" => {
+                let fault = Fault::new("an array ends with `]`", "it is missing");
+                (span, fault.help("write `]` after the last element; what follows is checked after that"), Harm::Rest)
+            }
+            "unclosed inline table" => {
+                let fault = Fault::new("a table that begins with `{` ends with `}`", "it is missing");
+                (span, fault.help("write `}` after the last pair; what follows is checked after that"), Harm::Rest)
             }
             "unclosed table" | "unclosed array table" => {
                 let fault = Fault::new("a table's name ends with as many brackets as it begins with", "one is missing");
@@ -267,6 +291,12 @@ fn line_at(text: &str, offset: usize) -> &str {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     text.get(start..).unwrap_or_default()
+}
+
+/// The line of the table's header that is the last one up to `offset`, from 1; 0 when there is none.
+fn header_line(text: &str, offset: usize) -> usize {
+    let lines = text.lines().enumerate().take(line_of(text, offset));
+    lines.filter(|(_, line)| line.trim_start().starts_with('[')).last().map_or(0, |(index, _)| index + 1)
 }
 
 /// The line that `offset` lies in, from 1.

@@ -18,7 +18,7 @@ use weir_snapshot::Millis;
 
 pub(crate) use print::{print, print_listener, print_process, print_route, print_service};
 
-use crate::raw::{Document, Healed, Section, Spec, Tables};
+use crate::raw::{Document, Section, Spec, Tables};
 use crate::sink::{Fault, Reported, Sink};
 use crate::{Config, Endpoint};
 
@@ -121,8 +121,8 @@ static SERVICES: Tables = Tables {
 
 /// Reads the whole text; `Err` holds everything that is wrong with it.
 pub(crate) fn read(text: &str) -> Result<Config, Vec<crate::Problem>> {
-    let healed = Healed::new(text);
-    let document = Document::parse(&healed);
+    let mut room = String::new();
+    let document = Document::parse(text, &mut room);
     let mut sink = Sink::default();
     let config = read_tables(&document, text, &mut sink);
     let problems = document.problems(sink.into_list());
@@ -135,8 +135,8 @@ pub(crate) fn read(text: &str) -> Result<Config, Vec<crate::Problem>> {
 
 /// Reads a file of endpoints; `Err` holds everything that is wrong with it.
 pub(crate) fn read_endpoints(text: &str) -> Result<Vec<Endpoint>, Vec<crate::Problem>> {
-    let healed = Healed::new(text);
-    let document = Document::parse(&healed);
+    let mut room = String::new();
+    let document = Document::parse(text, &mut room);
     let mut sink = Sink::default();
     let list = endpoints::read_file(document.root.get_ref(), text, &mut sink);
     let problems = document.problems(sink.into_list());

@@ -2,6 +2,7 @@
 
 mod print;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -77,7 +78,8 @@ static PATH: Key<Text<Box<str>>, Optional> = Key {
     name: "path",
     kind: Text { shape: "path", parse: names::route_path, show: ToString::to_string },
     absent: Optional(|| format!("`\"{}\"`", defaults::PATH)),
-    meaning: "What the path of a request begins with, byte for byte.",
+    meaning: "What the path of a request begins with, once it is decoded, `//` merged and `..` resolved, as nginx does it. \
+              Written as in a URL: `/a%20b`.",
 };
 static MATCH: Key<Word<bool>, Otherwise<bool>> = Key {
     name: "match",
@@ -287,12 +289,26 @@ pub(super) fn read_all(
     memory: Option<Bytes>,
     sink: &mut Sink,
 ) -> Vec<RouteRead> {
+    let services = &Services::of(services);
     sections.iter().map(|section| read(section, services, listeners, memory, sink)).collect()
+}
+
+/// The services, to be found by name: of two with one name the first.
+struct Services<'a> {
+    all: &'a [ServiceRead],
+    by_name: HashMap<&'a str, &'a ServiceRead>,
+}
+
+impl<'a> Services<'a> {
+    fn of(all: &'a [ServiceRead]) -> Self {
+        let named = all.iter().rev().filter_map(|service| Some((service.name.as_deref()?, service)));
+        Self { all, by_name: named.collect() }
+    }
 }
 
 fn read(
     section: &Section<'_>,
-    services: &[ServiceRead],
+    services: &Services<'_>,
     listeners: &[ListenerRead],
     memory: Option<Bytes>,
     sink: &mut Sink,
@@ -371,11 +387,11 @@ fn refuse_beside_answer(section: &Section<'_>, sink: &mut Sink) {
 /// The name of the service, what its policy hashes, and what its queue is told.
 fn read_service(
     section: &Section<'_>,
-    services: &[ServiceRead],
+    services: &Services<'_>,
     sink: &mut Sink,
 ) -> Result<(Box<str>, KeySource, Queueing), Reported> {
     let name = section.take(&SERVICE, sink)?;
-    if let Some(service) = services.iter().find(|service| service.name.as_deref() == Some(&*name)) {
+    if let Some(service) = services.by_name.get(&*name) {
         let queueing = service.queueing?;
         if queueing.is_none() && section.has(PRIORITY.name) {
             let fault = Fault::new("a priority is one in a queue", format!("service `{name}` has none"));
@@ -385,10 +401,10 @@ fn read_service(
         return Ok((name, service.key.clone()?, queueing.unwrap_or_default()));
     }
     // A service whose name could not be read may be the one that is meant.
-    if services.is_empty() || services.iter().any(|service| service.name.is_none()) {
+    if services.all.is_empty() || services.all.iter().any(|service| service.name.is_none()) {
         return Err(Reported);
     }
-    let known: Vec<&str> = services.iter().filter_map(|service| service.name.as_deref()).collect();
+    let known: Vec<&str> = services.all.iter().filter_map(|service| service.name.as_deref()).collect();
     let fault = Fault::new(format!("there is no service `{name}`"), "no `[[service]]` has this name");
     let fault = match nearest(&name, &known) {
         Some(near) => fault.help(format!("did you mean `\"{near}\"`?")),

@@ -64,8 +64,8 @@ struct New {
     service: Arc<str>,
     belief: Belief,
     empty_after: std::time::Duration,
-    /// Whose place it takes.
-    replaces: Option<SourceId>,
+    /// Whose place it takes, and whether that one is asked the same.
+    replaces: Option<(SourceId, bool)>,
 }
 
 impl Opening {
@@ -113,21 +113,20 @@ impl Opening {
             None => Vec::new(),
         };
         let same_doubt = old.is_some_and(|(settings, _)| settings.empty_after == service.empty_after);
-        // First those that go on, so that no new one takes the name or the place of one of them.
-        let kept: Vec<Option<&Named>> = service
+        // First those that are asked as before, so that no new one takes the name or the place of one of them.
+        let alike: Vec<Option<&Named>> = service
             .sources
             .iter()
-            .map(|wanted| {
-                let at = rest.iter().position(|(settings, _)| same_doubt && *settings == wanted)?;
-                Some(rest.remove(at).1)
-            })
+            .map(|wanted| Some(rest.remove(rest.iter().position(|(settings, _)| *settings == wanted)?).1))
             .collect();
         let mut names: Vec<(Arc<str>, bool)> = Vec::new();
-        names.extend(kept.iter().flatten().map(|(_, name)| (Arc::clone(name), false)));
+        if same_doubt {
+            names.extend(alike.iter().flatten().map(|(_, name)| (Arc::clone(name), false)));
+        }
         let mut ids = Vec::new();
         let mut opened = Vec::new();
-        for (wanted, kept) in service.sources.iter().zip(kept) {
-            if let Some((id, _)) = kept {
+        for (wanted, alike) in service.sources.iter().zip(alike) {
+            if let Some((id, _)) = alike.filter(|_| same_doubt) {
                 ids.push(*id);
                 continue;
             }
@@ -136,8 +135,10 @@ impl Opening {
                 DiscoveryError::Source { service, kind, source: error }
             })?;
             names.push((Arc::clone(&source.name), wanted.backup));
-            let place = rest.iter().position(|(settings, _)| kind(&settings.kind) == kind(&wanted.kind));
-            let replaces = place.map(|at| rest.remove(at).1.0);
+            let replaces = alike.map(|(id, _)| (*id, true)).or_else(|| {
+                let place = rest.iter().position(|(settings, _)| kind(&settings.kind) == kind(&wanted.kind))?;
+                Some((rest.remove(place).1.0, false))
+            });
             let id = self.numbers.next();
             let belief = Belief::new(source.name, wanted.backup);
             plan.new.insert(id, New { service: (&*service.name).into(), belief, empty_after, replaces });
@@ -170,8 +171,9 @@ impl Plan {
     /// that there are none, it is doubted like any other that says so. Again whenever the old ones may have said more.
     pub(super) fn inherit(&mut self, before: &Memberships) {
         for new in self.new.values_mut() {
-            if let Some(old) = new.replaces.and_then(|old| before.belief(old)) {
-                new.belief.take_over(old);
+            let Some((old, alike)) = new.replaces else { continue };
+            if let Some(old) = before.belief(old) {
+                new.belief.take_over(old, alike);
             }
         }
     }
@@ -232,7 +234,7 @@ impl Plan {
 }
 
 impl Belief {
-    fn take_over(&mut self, old: &Self) {
+    fn take_over(&mut self, old: &Self, alike: bool) {
         if old.standing == Standing::Unheard {
             return;
         }
@@ -243,7 +245,11 @@ impl Belief {
                 found.tier = tier;
             }
         }
-        self.inherit(endpoints);
+        let standing = match old.standing {
+            Standing::Cached if alike => Standing::Cached,
+            standing => Standing::Inherited { alike: alike && standing.answers() },
+        };
+        self.inherit(endpoints, standing);
     }
 }
 

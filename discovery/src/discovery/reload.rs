@@ -5,6 +5,7 @@
 //! snapshot and configuration change together. What fails before that leaves no trace.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,6 +19,9 @@ use super::{Discovery, DiscoveryError, GATHER, Unbuilt, until};
 use crate::control::Reload;
 use crate::{Applied, News, ReloadError};
 
+/// How long the files that new sources name may take to be read.
+const OPENING: Duration = Duration::from_secs(10);
+
 type Answer = oneshot::Sender<Result<Applied, ReloadError>>;
 
 /// The reload under way.
@@ -25,8 +29,8 @@ type Answer = oneshot::Sender<Result<Applied, ReloadError>>;
 pub(super) enum Reloading {
     #[default]
     Idle,
-    /// Sources are being opened.
-    Opening(JoinHandle<Result<Opened, Vec<DiscoveryError>>>, Answer),
+    /// Sources are being opened, until then at the latest.
+    Opening { opening: JoinHandle<Result<Opened, Vec<DiscoveryError>>>, until: Moment, answer: Answer },
     /// New sources have not all answered.
     Waiting { plan: Plan, until: Moment, answer: Answer },
 }
@@ -53,14 +57,18 @@ impl Reloading {
     pub(super) async fn next(&mut self, clock: Clock) -> Step {
         match self {
             Self::Idle => std::future::pending().await,
-            Self::Opening(opening, _) => Step::Opened(match opening.await {
-                Ok(Ok(opened)) => Ok(Box::new(opened)),
-                Ok(Err(errors)) => Err(ReloadError::Sources(errors)),
-                Err(error) => {
-                    error!(%error, "sources were not opened, by a fault of weir's own");
-                    Err(ReloadError::Fault)
-                }
-            }),
+            Self::Opening { opening, until, .. } => Step::Opened(
+                // The files of a source may be on a disk that hangs: its thread is lost, later reloads must not be.
+                match tokio::time::timeout_at(clock.instant(*until), opening).await {
+                    Ok(Ok(Ok(opened))) => Ok(Box::new(opened)),
+                    Ok(Ok(Err(errors))) => Err(ReloadError::Sources(errors)),
+                    Ok(Err(error)) => {
+                        error!(%error, "sources were not opened, by a fault of weir's own");
+                        Err(ReloadError::Fault)
+                    }
+                    Err(_) => Err(ReloadError::TooSlow { limit: OPENING }),
+                },
+            ),
             Self::Waiting { until: due, .. } => {
                 until(clock, Some(*due)).await;
                 Step::Late
@@ -97,14 +105,15 @@ impl Discovery {
         let running = Some(Running { config: Arc::clone(&self.config), sources: sources.collect() });
         let (opener, numbers) = (self.sources.opener.clone(), self.sources.numbers);
         let opening = Opening { config, running, opener, numbers, cache: self.cache.clone() };
-        self.reloading = Reloading::Opening(tokio::task::spawn_blocking(move || opening.open()), answer);
+        let opening = tokio::task::spawn_blocking(move || opening.open());
+        self.reloading = Reloading::Opening { opening, until: self.clock.now().after(OPENING), answer };
     }
 
     /// Follows what was opened.
     pub(super) fn go_on(&mut self, step: Step) {
         // When it is late, `take_ready` sees that.
         let Step::Opened(outcome) = step else { return };
-        let Reloading::Opening(_, answer) = std::mem::take(&mut self.reloading) else { return };
+        let Reloading::Opening { answer, .. } = std::mem::take(&mut self.reloading) else { return };
         match outcome {
             Ok(opened) => {
                 let Opened { mut plan, sources, opener, numbers } = *opened;
@@ -131,9 +140,11 @@ impl Discovery {
         let outcome = match self.build(Arc::clone(&config), memberships.found(), true).await {
             Ok(snapshot) => {
                 let revision = snapshot.revision;
-                self.config = config;
-                self.memberships = memberships;
-                self.publisher.publish(snapshot);
+                let before = std::mem::replace(&mut self.config, config);
+                let before = (before, std::mem::replace(&mut self.memberships, memberships));
+                self.install(snapshot);
+                // A large one is not taken apart where exchanges are served.
+                tokio::task::spawn_blocking(move || drop(before));
                 self.quiet_until = self.clock.now().after(GATHER);
                 self.keep(&touched);
                 for source in &unanswered {

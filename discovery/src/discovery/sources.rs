@@ -12,10 +12,12 @@ use tracing::error;
 use weir_config::SourceKind;
 
 use crate::News;
-use crate::source::{Kind, Opener, Source as _};
+use crate::source::{Kind, Opener, Source as _, SourceError};
 
 /// After which a source that broke by a fault of weir's own begins anew; what breaks each time must not fill the log.
 const AGAIN: Duration = Duration::from_secs(5);
+/// The longest pause between two tries to open a source that cannot begin anew: a token that is back is found soon.
+const LONGEST: Duration = Duration::from_mins(1);
 /// News under way to the membership. A source waits when there are more.
 const QUEUE: usize = 64;
 
@@ -61,16 +63,12 @@ impl Sources {
     }
 
     pub(super) fn follow(&mut self, order: Order, source: Kind) {
-        self.follow_after(Duration::ZERO, order, source);
+        let (told, id) = (self.told.clone(), order.id);
+        self.spawn(order, listen(source, id, told));
     }
 
-    fn follow_after(&mut self, after: Duration, order: Order, mut source: Kind) {
-        let (told, id) = (self.told.clone(), order.id);
-        let task = self.tasks.spawn(async move {
-            tokio::time::sleep(after).await;
-            // Nobody listens any more: the end.
-            while told.send((id, source.next().await)).await.is_ok() {}
-        });
+    fn spawn(&mut self, order: Order, task: impl Future<Output = ()> + Send + 'static) {
+        let (id, task) = (order.id, self.tasks.spawn(task));
         self.ids.insert(task.id(), id);
         self.running.insert(id, (order, task));
     }
@@ -96,11 +94,12 @@ impl Sources {
         };
         let (order, _) = self.running.remove(&self.ids.remove(&task)?)?;
         error!(?ended, "a source stopped by a fault of weir's own, and begins again");
-        let id = order.id;
-        match self.opener.open(&order.settings, &[], order.empty_after) {
-            Ok(opened) => self.follow_after(AGAIN, order, opened.kind),
-            Err(error) => error!(%error, "it cannot begin again"),
-        }
+        let (id, told, opener) = (order.id, self.told.clone(), self.opener.clone());
+        self.spawn(order.clone(), async move {
+            if let Some(source) = reopened(&order, opener, &told).await {
+                listen(source, id, told).await;
+            }
+        });
         Some(id)
     }
 
@@ -108,4 +107,41 @@ impl Sources {
     pub(super) fn teller(&self) -> mpsc::Sender<(SourceId, News)> {
         self.told.clone()
     }
+
+    /// A source that breaks at once.
+    #[cfg(test)]
+    pub(super) fn follow_broken(&mut self, order: Order) {
+        self.spawn(order, async { panic!("on purpose") });
+    }
+}
+
+/// Tells what the source tells, until nobody listens any more.
+async fn listen(mut source: Kind, id: SourceId, told: mpsc::Sender<(SourceId, News)>) {
+    while told.send((id, source.next().await)).await.is_ok() {}
+}
+
+/// The source, opened anew after a pause, and another one that grows for as long as it cannot be; each failure is told.
+/// `None` when nobody listens any more.
+async fn reopened(order: &Order, opener: Opener, told: &mpsc::Sender<(SourceId, News)>) -> Option<Kind> {
+    let mut pause = AGAIN;
+    loop {
+        tokio::time::sleep(pause).await;
+        let (mut opener, settings, empty_after) = (opener.clone(), order.settings.clone(), order.empty_after);
+        // It reads files.
+        let opening = tokio::task::spawn_blocking(move || opener.open(&settings, &[], empty_after));
+        let why = match opening.await {
+            Ok(Ok(opened)) => return Some(opened.kind),
+            Ok(Err(error)) => with_causes(&error),
+            Err(broken) => broken.to_string(),
+        };
+        pause = (pause * 2).min(LONGEST);
+        let text = format!("after a fault of weir's own it cannot begin again, which is tried on and on: {why}");
+        let news = News::Failed(SourceError { reason: "fault", text });
+        told.send((order.id, news)).await.ok()?;
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::membership::Membership;
 use crate::{Listing, Override};
 
+mod broken;
 mod publishing;
 mod reloads;
 

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::Name as WireName;
@@ -85,6 +85,10 @@ impl Options {
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
+/// A client as long as somebody else has it.
+#[derive(Clone)]
+pub(crate) struct WeakClient(Weak<Inner>);
+
 struct Inner {
     options: Options,
     current: Mutex<Option<Arc<Setup>>>,
@@ -121,6 +125,10 @@ impl Client {
         Self(Arc::new(Inner { options, current: Mutex::new(None) }))
     }
 
+    pub(crate) fn downgrade(&self) -> WeakClient {
+        WeakClient(Arc::downgrade(&self.0))
+    }
+
     fn current(&self) -> Option<Arc<Setup>> {
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -154,6 +162,12 @@ impl Client {
         let made = Arc::new(Setup { text, ..made });
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
         Ok(made)
+    }
+}
+
+impl WeakClient {
+    pub(crate) fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(Client)
     }
 }
 

@@ -22,6 +22,7 @@ mod system;
 mod tiers;
 mod watch;
 
+pub(crate) use client::WeakClient;
 pub use client::{Client, Options, Resolvers};
 pub use error::{DnsError, Fault};
 pub use name::{DomainName, NameError, NamePort};

@@ -235,3 +235,14 @@ proptest! {
         prop_assert_eq!(forth.endpoints(), back.endpoints());
     }
 }
+
+#[test]
+fn of_thousands_of_remarks_a_few_are_kept_each_a_short_line() {
+    let remarks: Vec<String> = (0..5000).map(|number| format!("`{number}\n\x1b[31m` {}", "é".repeat(10_000))).collect();
+    let mut members = membership(&[]);
+    let outcome = members.hear(0, News::Endpoints(Listing { remarks, ..Listing::default() }), at(1));
+    let kept = members.sources()[0].remarks();
+    assert_eq!((kept.len(), outcome.notes.len()), (21, 21));
+    assert_eq!(kept[20], "and 4980 more such remarks");
+    assert!(kept.iter().all(|remark| remark.chars().count() <= 401 && !remark.contains(char::is_control)));
+}

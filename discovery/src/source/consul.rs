@@ -20,6 +20,9 @@ use crate::agent::{ConsulSetupError, Material};
 /// The shortest wait while a list is doubted.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
+/// How many instances a remark names.
+const NAMED: usize = 5;
+
 /// A service in Consul.
 pub(crate) struct ConsulSource {
     settings: Consul,
@@ -138,7 +141,9 @@ fn listing(settings: &Consul, update: Update) -> News {
         remarks.push(text);
     }
     if !unusable.is_empty() {
-        remarks.push(format!("left out, for want of a port or an address: {}", unusable.join(", ")));
+        let (some, more) = unusable.split_at(unusable.len().min(NAMED));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        remarks.push(format!("left out, for want of a port or an address: {}{more}", some.join(", ")));
     }
     if instances.is_empty() && unusable.is_empty() {
         remarks.push(nobody(settings));
@@ -147,7 +152,19 @@ fn listing(settings: &Consul, update: Update) -> News {
     let mut endpoints = Vec::with_capacity(instances.len());
     for instance in &instances {
         match instance.address.parse::<IpAddr>() {
+            Ok(ip) if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]) => {
+                remarks.push(format!(
+                    "`{}` is left out: nothing listens at an address such as `{ip}`, register that of its machine",
+                    instance.id
+                ));
+            }
             Ok(ip) => endpoints.push(found(instance, ip, largest)),
+            Err(_) if instance.address.split('%').next().is_some_and(|ip| ip.parse::<IpAddr>().is_ok()) => {
+                remarks.push(format!(
+                    "`{}` is left out: `{}` is known on its own link alone, register an address that others reach",
+                    instance.id, instance.address
+                ));
+            }
             Err(_) => remarks.push(format!(
                 "`{}` is left out, because it registered the name `{}`: register an IP address, \
                  or write the name as `endpoints = [\"{}:{}\"]`",
@@ -253,6 +270,22 @@ mod tests {
         let told = told(vec![instance("optimizer.example", 1, ""), instance("10.0.0.1", 1, "")]);
         assert_eq!(told.endpoints.len(), 1);
         assert!(told.remarks[0].contains("endpoints = [\"optimizer.example:3001\"]"), "{:?}", told.remarks);
+    }
+
+    #[test]
+    fn an_instance_that_nobody_can_reach_is_left_out_and_told_of() {
+        let odd = ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "fe80::1%eth0", "127.0.0.1", "::ffff:10.0.0.1"];
+        let told = told(odd.map(|address| instance(address, 1, "")).into());
+        assert_eq!((told.endpoints.len(), told.remarks.len()), (2, 5), "{:?}", told.remarks);
+        assert!(told.remarks[4].contains("on its own link alone"), "{:?}", told.remarks);
+    }
+
+    #[test]
+    fn of_thousands_without_a_port_a_few_are_named() {
+        let unusable = (0..5000).map(|number| format!("optimizer-{number}").into()).collect();
+        let update = Update { instances: Vec::new(), unusable, index: 1, filtered_by_token: false, stale: None };
+        let News::Endpoints(told) = listing(&settings(), update) else { panic!("a list") };
+        assert!(told.remarks[0].ends_with("optimizer-4 and 4995 more"), "{:?}", told.remarks);
     }
 
     #[test]

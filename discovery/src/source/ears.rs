@@ -23,6 +23,9 @@ const MOST_LINKS: usize = 40;
 pub struct Ears {
     trail: Trail,
     watcher: Option<RecommendedWatcher>,
+    /// The system has no watch left.
+    #[cfg(test)]
+    deaf: bool,
 }
 
 /// The way to a file.
@@ -41,6 +44,10 @@ impl Ears {
     /// # Errors
     /// When the system watches no more (`fs.inotify.max_user_watches`, `max_user_instances`): nothing is heard then.
     pub fn listen(&mut self, path: &Path, changed: &mpsc::Sender<()>) -> Result<(), notify::Error> {
+        #[cfg(test)]
+        if self.deaf {
+            return Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch));
+        }
         let mut trail = Trail::of(path);
         // Should the way change between the walk and the watch, the next walk sees it; whoever listens looks again by
         // itself now and then, so that a few are enough.
@@ -54,6 +61,12 @@ impl Ears {
             trail = Trail::of(path);
         }
         Ok(())
+    }
+
+    /// One for which the system has no watch.
+    #[cfg(test)]
+    pub(crate) fn deaf() -> Self {
+        Self { deaf: true, ..Self::default() }
     }
 }
 

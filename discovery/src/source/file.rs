@@ -55,11 +55,8 @@ impl FileSource {
         let (path, changed, mut ears) = (self.path.clone(), self.changed.clone(), std::mem::take(&mut self.ears));
         let looked = tokio::task::spawn_blocking(move || {
             // Before the read, so that a change in between is heard.
-            if let Err(error) = ears.listen(&path, &changed) {
-                // Not fatal, see LOOK.
-                tracing::debug!(path = %path.display(), %error, "cannot watch the folder");
-            }
-            (ears, read(&path))
+            let remarks = ears.listen(&path, &changed).err().map(|error| unheard(&path, &error));
+            (ears, read(&path), remarks.into_iter().collect())
         })
         .await;
         #[cfg(test)]
@@ -67,10 +64,10 @@ impl FileSource {
             self.reads += 1;
         }
         let news = match looked {
-            Ok((ears, read)) => {
+            Ok((ears, read, remarks)) => {
                 self.ears = ears;
                 match read {
-                    Ok(endpoints) => News::Endpoints(Listing { endpoints, ..Listing::default() }),
+                    Ok(endpoints) => News::Endpoints(Listing { endpoints, remarks, ..Listing::default() }),
                     Err(error) => News::Failed(error),
                 }
             }
@@ -109,6 +106,16 @@ impl Source for FileSource {
     fn describe(&self) -> String {
         format!("file {}", self.path.display())
     }
+}
+
+/// Not fatal, see [`LOOK`], but slower than who configured it expects.
+fn unheard(path: &Path, why: &notify::Error) -> String {
+    format!(
+        "the system does not tell of changes of `{}` ({why}): it is looked at every {} s instead; raise \
+         `fs.inotify.max_user_instances` and `max_user_watches`",
+        path.display(),
+        LOOK.as_secs()
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<Found>, SourceError> {
@@ -207,6 +214,21 @@ mod tests {
             fs::write(&path, list(port + 10)).unwrap();
             assert_eq!(heard(&mut source).await, [port + 10]);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_watch_the_file_is_looked_at_all_the_same_and_the_list_says_that_it_is_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("endpoints.toml");
+        fs::write(&path, list(1)).unwrap();
+        let mut source = FileSource { ears: Ears::deaf(), ..FileSource::new(path.clone()) };
+        let News::Endpoints(first) = source.next().await else { panic!("a list") };
+        assert!(first.remarks[0].contains("looked at every 15 s instead; raise `fs.inotify.max_user"), "{first:?}");
+        fs::write(&path, list(2)).unwrap();
+        assert_eq!(ports(source.next().await), [2]);
+        source.ears = Ears::default();
+        let News::Endpoints(last) = source.next().await else { panic!("a list") };
+        assert_eq!((last.endpoints.len(), last.remarks.len()), (1, 0));
     }
 
     #[test]

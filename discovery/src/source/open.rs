@@ -45,8 +45,8 @@ pub(crate) struct Opened {
 #[derive(Clone)]
 pub(crate) struct Opener {
     variables: Variables,
-    /// One for each list of resolvers: what several names ask at once is asked once.
-    clients: HashMap<Vec<SocketAddr>, dns::Client>,
+    /// One for each list of resolvers, as long as a source has it: what several names ask at once is asked once.
+    clients: HashMap<Vec<SocketAddr>, dns::WeakClient>,
     /// Another one in each process, so that a fleet of proxies does not ask in step.
     seeds: RandomState,
 }
@@ -99,11 +99,17 @@ impl Opener {
             }
             Records::Services => (dns::Records::Services { name }, dns::Families::Both),
         };
-        let client = self.clients.entry(settings.resolvers.clone()).or_insert_with(|| {
-            let resolvers = settings.resolvers.clone();
-            dns::Client::new(if resolvers.is_empty() { dns::Options::system() } else { dns::Options::list(resolvers) })
+        let resolvers = &settings.resolvers;
+        let client = self.clients.get(resolvers).and_then(dns::WeakClient::upgrade).unwrap_or_else(|| {
+            // Who reloads often with other resolvers each time must not fill the memory with those of before.
+            self.clients.retain(|_, client| client.upgrade().is_some());
+            let list = resolvers.clone();
+            let options = if list.is_empty() { dns::Options::system() } else { dns::Options::list(list) };
+            let client = dns::Client::new(options);
+            self.clients.insert(resolvers.clone(), client.downgrade());
+            client
         });
-        Ok(dns::Watch::new(client, dns::Query::new(records, families), seed))
+        Ok(dns::Watch::new(&client, dns::Query::new(records, families), seed))
     }
 }
 
@@ -122,5 +128,33 @@ impl Source for Kind {
             Self::Dns(source) => source.describe(),
             Self::File(source) => source.describe(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_balance::Weight;
+
+    use super::*;
+
+    #[test]
+    fn resolvers_are_shared_while_a_source_asks_them_and_forgotten_then() {
+        let mut opener = Opener::new(|_| None);
+        let open = |opener: &mut Opener, port: u16| {
+            let records = Records::Addresses { family: Family::Both, port: port.try_into().unwrap() };
+            let resolvers = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+            let (name, weight) = ("a.example".into(), Weight::ONE);
+            let dns = Dns { name, records, resolvers, weight, drain: false, capacity: None };
+            opener.open(&SourceKind::Dns(dns), &[], Duration::ZERO).unwrap()
+        };
+        let kept = [open(&mut opener, 1), open(&mut opener, 1)];
+        for port in 2..1000 {
+            drop(open(&mut opener, port));
+        }
+        assert!(opener.clients.len() <= 2, "{}", opener.clients.len());
+        let client = opener.clients[&vec![SocketAddr::from(([127, 0, 0, 1], 1))]].clone();
+        assert!(client.upgrade().is_some());
+        drop(kept);
+        assert!(client.upgrade().is_none());
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use weir_snapshot::decoded;
+
 use super::{Fault, is_token};
 use crate::refusal::Refusal;
 
@@ -123,23 +125,4 @@ pub(crate) fn normalised(path: &[u8]) -> Option<Cow<'_, [u8]>> {
         out.push(b'/');
     }
     Some(Cow::Owned(out))
-}
-
-fn decoded(path: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| {
-        byte.and_then(|&byte| char::from(byte).to_digit(16)).and_then(|value| u8::try_from(value).ok())
-    };
-    let mut out = Vec::with_capacity(path.len());
-    let mut at = 0;
-    while let Some(&byte) = path.get(at) {
-        let escape = if byte == b'%' { digit(path.get(at + 1)).zip(digit(path.get(at + 2))) } else { None };
-        if let Some((high, low)) = escape {
-            out.push(high << 4 | low);
-            at += 3;
-        } else {
-            out.push(byte);
-            at += 1;
-        }
-    }
-    out
 }

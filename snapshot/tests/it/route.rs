@@ -88,8 +88,8 @@ fn naive<'a>(routes: &'a [Arc<Route>], host: &str, path: &str) -> Option<&'a Arc
             None => (pattern == host).then_some(usize::MAX),
         },
     };
-    let matching = routes.iter().filter(|route| path.starts_with(&*route.path));
-    let ranked = matching.filter_map(|route| Some(((rank(route)?, route.path.len()), route)));
+    let matching = routes.iter().filter(|route| path.as_bytes().starts_with(route.path.plain()));
+    let ranked = matching.filter_map(|route| Some(((rank(route)?, route.path.plain().len()), route)));
     ranked.rev().max_by_key(|&(rank, _)| rank).map(|(_, route)| route)
 }
 

@@ -46,9 +46,10 @@ fn cache() -> (TempDir, Cache) {
 
 /// What is kept of the service once all is written that was to be.
 async fn written(folder: &TempDir, cache: &Cache) -> Vec<(Arc<str>, Vec<Found>)> {
-    let last = folder.path().join("last.endpoints");
+    // Written in the order of their names.
+    let last = folder.path().join("z.endpoints");
     std::fs::remove_file(&last).ok();
-    cache.save("last", Vec::new());
+    cache.save("z", Vec::new());
     while !last.exists() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -139,4 +140,89 @@ async fn what_is_kept_stays_while_no_source_of_the_service_says_anything() {
     let (mut discovery, _told, _ids) = scripted(CONFIG, Some(cache.clone()), Arc::default());
     reload(&mut discovery, &renamed(), |_| {}).await;
     assert_eq!(written(&folder, &cache).await, before);
+}
+
+/// The configuration with another `empty_after`, for which its sources are opened anew.
+fn doubting() -> String {
+    CONFIG.replace("30s", "60s")
+}
+
+#[tokio::test]
+async fn what_was_told_is_kept_though_the_source_is_opened_anew_and_silent() {
+    let (folder, cache) = cache();
+    let (mut discovery, _told, ids) = scripted(CONFIG, Some(cache.clone()), Arc::default());
+    discovery.hear(ids[0], listing([1, 2]));
+    discovery.hear(ids[1], listing([5]));
+    assert!(discovery.publish().await);
+    let mut numbers = discovery.sources.numbers;
+    // Of the two new ones the second answers before the reload is over.
+    reload(&mut discovery, &doubting(), |discovery| {
+        numbers.next();
+        discovery.hear(numbers.next(), listing([6]));
+    })
+    .await;
+    assert_eq!(ports(&discovery), [1, 2, 6]);
+    let expected = (kept(CONFIG, "consul a"), endpoints(&[1, 2]));
+    assert_eq!(written(&folder, &cache).await.first(), Some(&expected));
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_stays_though_the_source_is_opened_anew_and_silent() {
+    let (folder, cache) = cache();
+    cache.save("s", vec![(kept(CONFIG, "consul a"), endpoints(&[9]))]);
+    assert_eq!(written(&folder, &cache).await.len(), 1);
+    let (mut discovery, _told, _ids) = scripted(CONFIG, Some(cache.clone()), Arc::default());
+    reload(&mut discovery, &renamed(), |_| {}).await;
+    reload(&mut discovery, CONFIG, |_| {}).await;
+    let mut numbers = discovery.sources.numbers;
+    reload(&mut discovery, &doubting(), |discovery| {
+        numbers.next();
+        discovery.hear(numbers.next(), listing([6]));
+    })
+    .await;
+    let expected = (kept(CONFIG, "consul a"), endpoints(&[9]));
+    assert_eq!(written(&folder, &cache).await.first(), Some(&expected));
+}
+
+#[tokio::test]
+async fn sources_that_change_places_keep_what_each_of_them_said() {
+    let (first, second) = ("{ service = \"a\" }", "{ service = \"b\", backup = true }");
+    let with = |list: String, doubt: &str| {
+        let config = CONFIG.replace("consul = { service = \"a\" }", &format!("consul = [{list}]"));
+        config.replace("file = { path = \"/nowhere/endpoints.toml\" }\n", "").replace("30s", doubt)
+    };
+    let config = with(format!("{first}, {second}"), "30s");
+    let (mut discovery, _told, ids) = scripted(&config, None, Arc::default());
+    discovery.hear(ids[0], listing([1]));
+    discovery.hear(ids[1], listing([2]));
+    assert!(discovery.publish().await);
+    reload(&mut discovery, &with(format!("{second}, {first}"), "60s"), |_| {}).await;
+    let snapshot = discovery.reader().load();
+    let tiers: Vec<_> = snapshot.pools[0].members().iter().map(|it| (it.address.port(), it.tier)).collect();
+    assert_eq!(tiers, [(1, crate::Tier::PRIMARY), (2, crate::Tier::BACKUP)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_files_hang_rejects_its_reload_and_holds_up_no_other() {
+    // To open a pipe waits for whoever writes to it, as a disk that hangs waits.
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("token");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let token =
+        format!("consul = {{ service = \"a\", ca_file = \"{}\", address = \"https://127.0.0.1:1\" }}", pipe.display());
+    let hanging = CONFIG.replace("consul = { service = \"a\" }", &token);
+    let discovery = Scripted::start();
+    let parse = |text: &str| Arc::new(weir_config::parse("weir.toml", text).unwrap());
+    let (control, config) = (discovery.control.clone(), parse(&hanging));
+    let reloading = tokio::spawn(async move { control.reload(config).await });
+    // Time passes only while no thread is busy, and one is.
+    while !reloading.is_finished() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(matches!(reloading.await.unwrap(), Err(crate::ReloadError::TooSlow { .. })));
+    let other = CONFIG.replace("least-connections", "weighted");
+    discovery.control.reload(parse(&other)).await.unwrap();
+    // Lets the thread go.
+    drop(std::fs::OpenOptions::new().write(true).open(&pipe).unwrap());
+    discovery.stop().await;
 }
