@@ -122,6 +122,20 @@ fn real_optimizers_are_measured_with_real_photos() {
     let rows = rows(Path::new(&csv));
     assert_eq!((rows[0]["real"].as_str(), rows[0]["errors"].as_str()), ("true", "0"), "{rows:?}");
     assert!(rows[0]["answers"].parse::<usize>().unwrap() > 0, "{rows:?}");
+
+    let short = ["--seconds", "0.5", "--seeds", "1", "--loads", "10"];
+    let output = bench(&[&arguments[..], &short, &["--emulate", "--under", "nice -n 1"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        text.contains("Emulated endpoints that work in order; photos take, while all optimizers are busy: "),
+        "{text}"
+    );
+    let output = bench(&[&arguments[..], &short, &["--under", "/nowhere/nice -n 1"]].concat());
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("/nowhere/nice"),
+        "{output:?}"
+    );
 }
 
 #[test]
