@@ -7,6 +7,7 @@
 mod agent;
 mod assemble;
 mod cache;
+mod causes;
 mod control;
 mod discovery;
 pub mod dns;

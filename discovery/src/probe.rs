@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::io;
-use std::iter::successors;
 use std::net::SocketAddr;
 use std::pin::pin;
 
@@ -16,6 +15,8 @@ use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use weir_snapshot::{Millis, Probe, ProbeKind};
+
+use crate::causes::with_causes;
 
 /// Why a probe did not find its endpoint well.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +39,7 @@ pub(crate) enum ProbeFailure {
 impl ProbeFailure {
     /// The whole reason in one line: hyper and the system say what happened in the causes.
     pub(crate) fn chain(&self) -> String {
-        let causes = successors(self.source(), |&cause| cause.source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+        with_causes(self)
     }
 
     /// The `result` label in metrics.

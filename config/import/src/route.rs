@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use weir_snapshot::{FRAMING, OF_ONE_HOP};
+use weir_snapshot::{FRAMING, OF_ONE_HOP, RoutePath};
 
 use crate::note::Notes;
 use crate::scope::Scope;
@@ -10,8 +10,13 @@ use crate::site::{Action, Answer, Location, Pass};
 use crate::toml::Table;
 use crate::tree::Directive;
 use crate::upstream::Upstream;
-use crate::value::{DAY, TIB, escaped, is_field, key, quoted, show_bytes, show_millis};
+use crate::value::{DAY, TIB, is_field, key, quoted, show_bytes, show_millis};
 use crate::variables::{Known, template};
+
+/// The path of a location as weir writes it: nginx compares with what stands there once a request is decoded.
+fn written(path: &str) -> RoutePath {
+    RoutePath::of_plain(path.as_bytes())
+}
 
 /// Which of the requests that come in a route is for.
 pub(crate) struct Whose<'a> {
@@ -39,7 +44,7 @@ pub(crate) fn begin(whose: &Whose<'_>, path: &str, exact: bool, from: String) ->
     if let Some(host) = whose.host {
         table.put("host", quoted(host), None);
     }
-    table.put("path", quoted(&escaped(path)), None);
+    table.put("path", quoted(written(path).written()), None);
     if exact {
         table.put("match", quoted("exact"), None);
     }
@@ -109,7 +114,7 @@ pub(crate) fn slash(location: &Location, whose: &Whose<'_>) -> Option<Table> {
     let mut table = begin(whose, bare, true, from);
     let answer = Answer {
         status: 301,
-        location: Some(format!("{}$is_args$args", escaped(&location.path).replace('$', "$$"))),
+        location: Some(format!("{}$is_args$args", written(&location.path).written().replace('$', "$$"))),
         ..Answer::default()
     };
     put_answer(&mut table, &answer);

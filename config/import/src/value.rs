@@ -1,7 +1,5 @@
 //! nginx's amounts to weir's.
 
-use std::fmt::Write as _;
-
 /// The most milliseconds that weir takes for a timeout: a day.
 pub(crate) const DAY: u64 = 86_400_000;
 /// The most bytes that weir takes for a body.
@@ -92,21 +90,6 @@ pub(crate) fn quoted(text: &str) -> String {
         }
     }
     out.push('"');
-    out
-}
-
-/// A path as in a URL: nginx compares with what is written here once a request is decoded.
-pub(crate) fn escaped(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let before_stars = path.trim_end_matches('*').len();
-    for (at, byte) in path.bytes().enumerate() {
-        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#') && at < before_stars {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String does not fail.
-            write!(out, "%{byte:02X}").unwrap_or_default();
-        }
-    }
     out
 }
 

@@ -12,6 +12,7 @@ use tracing::error;
 use weir_config::SourceKind;
 
 use crate::News;
+use crate::causes::with_causes;
 use crate::source::{Kind, Opener, Source as _, SourceError};
 
 /// After which a source that broke by a fault of weir's own begins anew; what breaks each time must not fill the log.
@@ -139,9 +140,4 @@ async fn reopened(order: &Order, opener: Opener, told: &mpsc::Sender<(SourceId, 
         let news = News::Failed(SourceError { reason: "fault", text });
         told.send((order.id, news)).await.ok()?;
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
