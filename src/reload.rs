@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,18 +21,17 @@ use weir_discovery::{Applied, Control, ReloadError};
 use weir_proxy::Proxy;
 use weir_snapshot::{Clock, Reader};
 
+use self::read::Read;
 use crate::notify::Supervisor;
 use crate::signals::Hangups;
 use crate::{log, watch};
 
+mod read;
+
 /// How long a reload waits for the access log to be opened.
 const OPENING: Duration = Duration::from_secs(5);
-/// How long a reload waits for the file to be read: a hundred times what the largest one takes.
-const READING: Duration = Duration::from_mins(1);
 /// How many reloads are remembered.
 const REMEMBERED: usize = 20;
-/// Most bytes of a file: a thousand times more than a large one has.
-const MOST: u64 = 256 << 20;
 
 /// Reads the configuration again. Cheap to clone.
 #[derive(Clone)]
@@ -102,13 +101,6 @@ pub(crate) enum Outcome {
     },
     /// weir leaves: nothing is changed any more.
     Abandoned,
-}
-
-/// A configuration that is not the one that holds.
-struct Read {
-    config: Arc<Config>,
-    /// Whether its routes and services are.
-    is_snapshot_same: bool,
 }
 
 /// What changed, and what is pending.
@@ -334,23 +326,7 @@ impl Reloader {
         let Some(file) = self.0.file.clone() else {
             return Err(Outcome::rejected("error: this is the demo: there is no file to be read again"));
         };
-        let held = Arc::clone(held);
-        let read = tokio::task::spawn_blocking(move || {
-            let config = load(&file).map_err(Outcome::rejected)?;
-            if config == *held {
-                return Ok(None);
-            }
-            let is_snapshot_same = config.routes == held.routes && config.services == held.services;
-            Ok(Some(Read { config: Arc::new(config), is_snapshot_same }))
-        });
-        match tokio::time::timeout(READING, read).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(broken)) => Err(broken_off(&broken)),
-            // Its thread is lost; whoever waits for a turn must not be.
-            Err(_) => Err(Outcome::rejected(format!(
-                "error: the file cannot be read within {READING:?}: does its file system hang?"
-            ))),
-        }
+        read::read(file, Arc::clone(held)).await
     }
 
     fn is_leaving(&self) -> bool {
@@ -405,25 +381,6 @@ fn compare(started: &Config, old: &Config, new: &Config) -> Changes {
     (changes.collect(), weir_config::pending(started, new).into())
 }
 
-/// Reads a configuration; blocks.
-///
-/// # Errors
-/// All that is wrong with it, as it is printed.
-fn load(file: &Path) -> Result<Config, String> {
-    let name = file.display();
-    let cannot = |why: &dyn fmt::Display| format!("error: cannot read `{name}`: {why}");
-    // Asked before it is opened: to open a pipe waits for whoever writes to it, for ever.
-    let seen = std::fs::metadata(file).map_err(|error| cannot(&error))?;
-    if !seen.is_file() {
-        return Err(cannot(&"it is no regular file"));
-    }
-    if seen.len() > MOST {
-        return Err(cannot(&format!("it is larger than {} MiB", MOST >> 20)));
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| cannot(&error))?;
-    weir_config::parse(&name.to_string(), &text).map_err(|problems| problems.to_string())
-}
-
 /// What a part of a reload came to that did not come to its end: it broke, or the runtime has ended.
 fn broken_off(broken: &JoinError) -> Outcome {
     if broken.is_cancelled() { Outcome::Abandoned } else { Outcome::failed(broken) }
@@ -455,10 +412,12 @@ fn now() -> SystemTime {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
+    use std::path::Path;
 
     use weir_discovery::Discovery;
     use weir_proxy::ProxyParts;
 
+    use super::read::load;
     use super::*;
 
     const TOML: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"s\"\n\

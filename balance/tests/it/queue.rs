@@ -132,6 +132,7 @@ proptest! {
     ) {
         let mut queue = Queue::new(Rules { max: 40, ..rules(factor) });
         let (mut inside, mut tickets) = (std::collections::BTreeSet::new(), Vec::new());
+        let small: Vec<bool> = steps.iter().map(|step| matches!(step, Step::Push(it) if it.work <= queue.rules().small)).collect();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Push(entry) => if let Ok(pushed) = queue.push(&entry, number) {
@@ -161,6 +162,7 @@ proptest! {
                 },
             }
             prop_assert_eq!(queue.len(), inside.len());
+            prop_assert_eq!(queue.small(), inside.iter().filter(|number| small[**number]).count());
         }
         while let Some(value) = next(&mut queue) {
             prop_assert!(inside.remove(&value));

@@ -2,6 +2,7 @@
 
 mod late;
 mod model;
+mod small;
 mod time;
 
 use std::num::NonZeroU32;
@@ -380,42 +381,6 @@ fn a_hash_policy_walks_its_ring_past_full_endpoints() {
 fn lease_at(pool: &Pool, address: std::net::SocketAddr) -> weir_balance::Slot {
     let index = pool.members().iter().position(|member| member.address == address).unwrap();
     weir_balance::Slot::new(u16::try_from(index).unwrap())
-}
-
-#[test]
-fn a_small_one_is_served_beside_large_ones_and_a_large_one_waits() {
-    let rules =
-        QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), target: None, order: order() };
-    let permits = Arc::new(Permits::new(rules, Clock::start()));
-    let pool = queued(parts(1, crate::support::rules()), &permits);
-    let first = lease(ask_for(&pool, 1100));
-    let mut large = waiting(ask_for(&pool, 1100));
-    let small = lease(ask_for(&pool, 50));
-    drop(first);
-    assert!(outcome(&mut large).is_none(), "the small one has the permit now");
-    drop(small);
-    assert!(outcome(&mut large).unwrap().is_ok());
-}
-
-#[test]
-fn a_small_one_waits_for_another_one_to_end_unless_more_of_them_wait() {
-    let rules =
-        QueueRules { capacity: NonZeroU32::MIN, extra: 1, timeout: Millis::from_secs(5), target: None, order: order() };
-    let permits = Arc::new(Permits::new(rules, Clock::start()));
-    let pool = queued(parts(1, crate::support::rules()), &permits);
-    let first = lease(ask_for(&pool, 50));
-    let mut second = waiting(ask_for(&pool, 50));
-    let mut large = waiting(ask_for(&pool, 1100));
-    assert!(outcome(&mut second).is_none(), "a large one that waits changes nothing");
-    let mut third = waiting(ask_for(&pool, 50));
-    let second = outcome(&mut second).unwrap().unwrap();
-    assert!(outcome(&mut third).is_none(), "the permit and the place beside it are taken");
-    drop(first);
-    assert!(outcome(&mut third).is_none(), "alone again, and another one is being served");
-    drop(second);
-    let third = outcome(&mut third).unwrap().unwrap();
-    drop(third);
-    assert!(outcome(&mut large).unwrap().is_ok());
 }
 
 #[test]
